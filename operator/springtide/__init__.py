@@ -1,0 +1,1 @@
+"""Springtide: a Kubernetes node autoscaler."""
