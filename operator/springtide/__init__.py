@@ -1,1 +1,3 @@
-"""Springtide: a Kubernetes node autoscaler."""
+"""Springtide: a Kubernetes node autoscaler. It buys nodes when pods cannot be scheduled and gives them back when idle."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,170 @@
+"""What an operator process is told at start: by flags, else by environment variables, else the default.
+
+How pools and policies behave is not here but in the custom resources, where it can change without a restart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from springtide.api.duration import format_duration, parse_duration
+
+ENVIRONMENT_PREFIX = "SPRINGTIDE_"
+
+Value = TypeVar("Value")
+
+
+class SettingsError(ValueError):
+    """A flag or environment variable cannot be understood; names it and says what is expected."""
+
+
+class LogFormat(StrEnum):
+    HUMAN = "human"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def option(default: Any, explanation: str) -> Any:
+    """A setting: its flag and environment variable follow from the field's name."""
+    return field(default=default, metadata={"help": explanation})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSettings:
+    """All settings of a process. Field `max_x` has the flag --max-x and the variable SPRINGTIDE_MAX_X."""
+
+    cluster_name: str = option(
+        "",
+        "name of this cluster; node groups found by tags must carry it in a tag, so that no cluster manages another's",
+    )
+    kubeconfig: Path | None = option(
+        None, "kubeconfig file; without it the in-cluster service account, else $KUBECONFIG or ~/.kube/config"
+    )
+    context: str = option("", "context of the kubeconfig; default: its current one")
+    namespace: str = option("springtide-system", "namespace the operator runs in")
+    http_address: str = option("0.0.0.0:8080", "where /metrics, /healthz and /readyz are served; port 0 picks a free one")
+    log_format: LogFormat = option(LogFormat.HUMAN, "log lines for people or as JSON objects")
+    log_level: LogLevel = option(LogLevel.INFO, "least severe level that is logged")
+    provider_refresh: timedelta = option(timedelta(seconds=10), "how often clouds are read while nothing is under way")
+    provider_busy_refresh: timedelta = option(
+        timedelta(seconds=2), "how often clouds are read while purchases or removals are outstanding"
+    )
+    delay_after_taint: timedelta = option(
+        timedelta(seconds=5),
+        "pause between tainting a node and looking at its pods again, so that the scheduler has seen the taint",
+    )
+    max_picture_age_removals: timedelta = option(
+        timedelta(minutes=1), "with an older picture of the cluster or the cloud no node is removed"
+    )
+    max_picture_age_purchases: timedelta = option(
+        timedelta(minutes=5), "with an older picture of the cluster or the cloud no node is bought"
+    )
+    cluster_autoscaler_lease: str = option(
+        "kube-system/cluster-autoscaler",
+        "Lease of Cluster Autoscaler; while it is fresh, nothing is bought or removed. Empty: do not look",
+    )
+    heartbeat: timedelta = option(timedelta(seconds=60), "how often an unchanged status is written to show that we live")
+
+    @property
+    def http_host_port(self) -> tuple[str, int]:
+        """Host and port of `http_address`."""
+        host, _, port = self.http_address.rpartition(":")
+        return host or "0.0.0.0", int(port)
+
+
+def _parse(name: str, kind: str, text: str) -> Any:
+    match kind:
+        case "timedelta":
+            return parse_duration(text)
+        case "Path | None":
+            return Path(text).expanduser()
+        case "LogFormat":
+            return LogFormat(text)
+        case "LogLevel":
+            return LogLevel(text)
+        case _:
+            return text
+
+
+def _default_text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return str(value) if value not in (None, "") else "none"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser one flag for each setting."""
+    for setting in fields(OperatorSettings):
+        variable = ENVIRONMENT_PREFIX + setting.name.upper()
+        explanation = f"{setting.metadata['help']} (default: {_default_text(setting.default)}; ${variable})"
+        parser.add_argument(
+            "--" + setting.name.replace("_", "-"),
+            dest=setting.name,
+            metavar="DURATION" if setting.type == "timedelta" else setting.name.split("_")[-1].upper(),
+            help=explanation.replace("%", "%%"),
+        )
+
+
+def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> OperatorSettings:
+    """Settings from parsed flags and the environment.
+
+    Raises SettingsError naming the flag or variable and what is expected.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for setting in fields(OperatorSettings):
+        flag, variable = "--" + setting.name.replace("_", "-"), ENVIRONMENT_PREFIX + setting.name.upper()
+        text, origin = getattr(arguments, setting.name, None), flag
+        if text is None:
+            text, origin = environment.get(variable), "$" + variable
+        if text is None:
+            continue
+        try:
+            values[setting.name] = _parse(setting.name, str(setting.type), text)
+        except ValueError as error:
+            raise SettingsError(f"{origin}={text!r}: {_expectation(str(setting.type), error)}") from error
+    settings = OperatorSettings(**values)
+    _check(settings)
+    return settings
+
+
+def _expectation(kind: str, error: ValueError) -> str:
+    match kind:
+        case "LogFormat":
+            return f"must be one of {', '.join(LogFormat)}"
+        case "LogLevel":
+            return f"must be one of {', '.join(LogLevel)}"
+        case _:
+            return str(error)
+
+
+def _check(settings: OperatorSettings) -> None:
+    port = settings.http_address.rpartition(":")[2]
+    if not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise SettingsError(f"--http-address={settings.http_address!r}: must be HOST:PORT with a port of 0 to 65535")
+    lease = settings.cluster_autoscaler_lease
+    if lease and lease.count("/") != 1:
+        raise SettingsError(f"--cluster-autoscaler-lease={lease!r}: must be NAMESPACE/NAME, or empty not to look")
+    for name in ("provider_refresh", "provider_busy_refresh", "heartbeat"):
+        if getattr(settings, name) <= timedelta(0):
+            raise SettingsError(f"--{name.replace('_', '-')}: must be longer than zero")
+
+
+def parse_settings(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> OperatorSettings:
+    """Settings from a command line, for tests and embedding."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    return from_arguments(parser.parse_args(argv), environment)
