@@ -1,0 +1,117 @@
+"""AutoscalerPolicy: how the pools that refer to it behave."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from springtide.api.metadata import ObjectMeta
+from springtide.api.model import ApiModel
+from springtide.api.policy_status import AutoscalerPolicyStatus
+from springtide.api.rules import Rule, within
+from springtide.api.scalars import LIST_SET, Duration, PositiveDuration, ResourceList, unique
+from springtide.api.settings import Expander, HealthSettings, Mode, ScaleDownSettings, ScaleUpSettings
+
+
+class Limits(ApiModel):
+    """Bounds on all pools of the policy together."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=within("min", "max"),
+            wrong="min exceeds max",
+            remedy="lower the resource in min or raise it in max",
+            field="min",
+        ),
+    )
+
+    min: ResourceList | None = None
+    """No removal takes the pools below these, by resource: nodes, cpu, memory, nvidia.com/gpu and other
+    resources of nodes, and hourlyCost in the policy's currency. Cluster Autoscaler: first part of
+    --cores-total, --memory-total, --gpu-total."""
+
+    max: ResourceList | None = None
+    """No purchase takes the pools above these, by resource: nodes, cpu, memory, nvidia.com/gpu and other
+    resources of nodes, and hourlyCost in the policy's currency. Cluster Autoscaler: --max-nodes-total,
+    second part of --cores-total, --memory-total, --gpu-total."""
+
+
+def _random_is_last(expanders: tuple[Expander, ...]) -> bool:
+    return Expander.RANDOM not in expanders[:-1]
+
+
+class AutoscalerPolicySpec(ApiModel):
+    """How the pools that refer to this policy behave."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="duration(self.settle) <= duration(self.settleMax)",
+            wrong="settle is longer than settleMax",
+            remedy="shorten settle or lengthen settleMax",
+            holds=lambda spec: spec.settle <= spec.settle_max,
+            field="settle",
+        ),
+        Rule(
+            cel="!self.expanders.exists(e, e == 'random') || self.expanders[self.expanders.size() - 1] == 'random'",
+            wrong="random always decides, so nothing after it would be asked",
+            remedy="put random last",
+            holds=lambda spec: _random_is_last(spec.expanders),
+            field="expanders",
+        ),
+    )
+
+    mode: Mode = Mode.ACTIVE
+    """Active: buy and remove nodes. DryRun: plan and report, change nothing. Paused: report only. The
+    stricter of this and a pool's mode is in force for the pool."""
+
+    scan_interval: PositiveDuration = timedelta(seconds=10)
+    """At least one pass is made in so long; pending pods and other events start one at once. Cluster
+    Autoscaler: --scan-interval."""
+
+    settle: Duration = timedelta(milliseconds=200)
+    """After an event, wait until nothing more happened for so long, so that many pods created together
+    make one plan."""
+
+    settle_max: Duration = timedelta(seconds=2)
+    """However much goes on happening, wait no longer than this after the first event."""
+
+    expanders: Annotated[
+        tuple[Expander, ...],
+        Field(min_length=1, max_length=4, json_schema_extra=LIST_SET),
+        unique(singular="expander"),
+    ] = (Expander.LEAST_WASTE,)
+    """How one of several possible purchases is chosen: the first keeps the best options, the next choose
+    among those, a tie is broken at random. random: any; most-pods: schedules most pods; least-waste:
+    leaves least CPU and memory idle; least-nodes: adds fewest nodes. Cluster Autoscaler: --expander."""
+
+    currency: Annotated[str, StringConstraints(max_length=3, min_length=3, pattern=r"^[A-Z]{3}$")] = "USD"
+    """Currency of all prices, as an ISO 4217 code. Prices are never converted."""
+
+    scale_up: ScaleUpSettings = ScaleUpSettings()
+    """When and how nodes are bought."""
+
+    scale_down: ScaleDownSettings = ScaleDownSettings()
+    """When and how nodes are given back."""
+
+    limits: Limits | None = None
+    """Bounds on all pools of this policy together. Absent: none."""
+
+    health: HealthSettings = HealthSettings()
+    """When so many nodes are unready that nothing is bought or removed."""
+
+
+class AutoscalerPolicy(ApiModel):
+    """An AutoscalerPolicy says how the NodePools that refer to it grow and shrink."""
+
+    metadata: ObjectMeta
+    spec: AutoscalerPolicySpec = AutoscalerPolicySpec()
+    """How the pools that refer to this policy behave."""
+
+    status: AutoscalerPolicyStatus = AutoscalerPolicyStatus()
+    """What the last pass did, written by Springtide."""
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name

@@ -1,0 +1,58 @@
+"""Status of an AutoscalerPolicy: its pools and its last pass."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from springtide.api.conditions import ConditionList
+from springtide.api.model import ApiModel
+from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Time
+
+
+class PoolCounts(ApiModel):
+    """The NodePools that refer to the policy, by what they are."""
+
+    total: Count = 0
+    """All of them."""
+    ready: Count = 0
+    """Those with Ready=True."""
+    active: Count = 0
+    """Those in force as Active."""
+    dry_run: Count = 0
+    """Those in force as DryRun."""
+    paused: Count = 0
+    """Those in force as Paused."""
+
+
+class PassReport(ApiModel):
+    """One pass."""
+
+    time: Time
+    """When it began."""
+    plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
+    """Its plan; the same id is in events and logs."""
+    duration: Duration | None = None
+    """How long it took."""
+    phases: Annotated[dict[str, Duration], Field(max_length=16)] = Field(default_factory=dict)
+    """How long each phase took: snapshot, plan, actuate, report."""
+    pending_pods: Count = 0
+    """Pods that waited for a place."""
+    summary: LongText | None = None
+    """What was decided, in one line with its numbers."""
+
+
+class AutoscalerPolicyStatus(ApiModel):
+    """What the last pass did, written by Springtide."""
+
+    observed_generation: AnyInteger | None = None
+    """metadata.generation that this status speaks of."""
+    pools: PoolCounts | None = None
+    """The NodePools that refer to the policy, by what they are."""
+    last_pass: PassReport | None = None
+    """The last pass; written anew when its content changes, and about once a minute."""
+    last_probe_time: Time | None = None
+    """When the policy was last looked at, to the minute or so."""
+    conditions: ConditionList = ()
+    """What is true of the policy and why; Ready first."""

@@ -1,0 +1,52 @@
+"""The settings in force for a pool: its policy's, overridden by its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from springtide.api.model import apply_overrides
+from springtide.api.nodepool import NodePoolSpec
+from springtide.api.policy import AutoscalerPolicySpec
+from springtide.api.rules import Problem, broken_rules
+from springtide.api.settings import MODE_STRICTNESS, Mode, ScaleDownSettings, ScaleUpSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """Everything planning needs to know of how a pool should behave, in native types."""
+
+    mode: Mode
+    """The stricter of the pool's and the policy's."""
+    min_size: int | None
+    """Of the whole pool; None: the sum of the groups' own minimums."""
+    max_size: int | None
+    """Of the whole pool; None: the sum of the groups' own maximums."""
+    scale_up: ScaleUpSettings
+    scale_down: ScaleDownSettings
+
+
+def resolve(pool: NodePoolSpec, policy: AutoscalerPolicySpec) -> PoolSettings:
+    """The settings in force; total: ask `contradictions` whether they make sense together."""
+    return PoolSettings(
+        mode=stricter(pool.mode, policy.mode),
+        min_size=pool.min_size,
+        max_size=pool.max_size,
+        scale_up=apply_overrides(policy.scale_up, pool.scale_up),
+        scale_down=apply_overrides(policy.scale_down, pool.scale_down),
+    )
+
+
+def stricter(one: Mode, other: Mode) -> Mode:
+    """Paused before DryRun before Active."""
+    return max(one, other, key=MODE_STRICTNESS.__getitem__)
+
+
+def contradictions(settings: PoolSettings) -> Iterator[Problem]:
+    """Rules broken by the combination though neither pool nor policy breaks them alone, as seen from the
+    pool.
+
+    Example: the pool lengthens backoff.initial beyond the policy's backoff.max.
+    """
+    yield from broken_rules(settings.scale_up, path="spec.scaleUp")
+    yield from broken_rules(settings.scale_down, path="spec.scaleDown")
