@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from springtide.api.policy import AutoscalerPolicySpec, Mode
+from springtide.api.policy import AutoscalerPolicySpec
 from springtide.api.resolve import PoolSettings
+from springtide.api.settings import Mode
 from springtide.cluster.groups import FailureClass, NodeGroup, PoolProblem
 from springtide.cluster.picture import ClusterPicture
 
