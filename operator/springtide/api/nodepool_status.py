@@ -134,8 +134,9 @@ class GroupStatus(ApiModel):
     """Why and until when nothing is bought from it, if so."""
     last_error: GroupError | None = None
     """The last thing that went wrong, if anything."""
-    handled_failures: Annotated[tuple[ShortText, ...], Field(max_length=32)] = ()
-    """The cloud's ids of launch failures already acted on, newest last; so that none is acted on twice."""
+    failures_seen_until: Time | None = None
+    """Launch failures that the cloud dates up to here have been acted on; so that none is acted on twice."""
+
     ever_registered: bool = False
     """Whether any instance of the group ever became a Node; if none did, nothing in it is terminated as
     unregistered."""
