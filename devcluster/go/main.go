@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
@@ -60,6 +59,8 @@ func main() {
 
 // runKwok repeats what kwok's own main does: its --config and logging flags are not part of its cobra command.
 func runKwok() int {
+	// cobra adds every global flag to its commands, and Kubernetes' global --version is not of the kind it expects.
+	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
@@ -69,7 +70,7 @@ func runKwok() int {
 		logger.Error("kwok cannot read its configuration", "err", err)
 		return 1
 	}
-	var command *cobra.Command = kwok.NewCommand(ctx)
+	command := kwok.NewCommand(ctx)
 	command.PersistentFlags().AddFlagSet(flags)
 	if err := command.ExecuteContext(ctx); err != nil {
 		logger.Error("kwok failed", "err", err)
