@@ -4,7 +4,7 @@ from devcluster.cloud.bridge import BridgeOptions
 from devcluster.cloud.calls import Call, CallLog
 from devcluster.cloud.cloud import Cloud, CloudOptions
 from devcluster.cloud.failures import Failures, Rule, parse_rule
-from devcluster.cloud.fleet import Timings
+from devcluster.cloud.fleet import EventKind, FleetEvent, Timings
 from devcluster.cloud.groups import GroupSpec
 from devcluster.cloud.model import Instance, State
 
@@ -14,7 +14,9 @@ __all__ = [
     "CallLog",
     "Cloud",
     "CloudOptions",
+    "EventKind",
     "Failures",
+    "FleetEvent",
     "GroupSpec",
     "Instance",
     "Rule",

@@ -44,8 +44,8 @@ def insufficient_capacity(*, instance_type: str, zone: str, other_zones: tuple[s
     return LaunchError(
         "InsufficientInstanceCapacity",
         f"We currently do not have sufficient {instance_type} capacity in the Availability Zone you "
-        f"requested ({zone}). Our system will be working on provisioning additional capacity. You can currently get "
-        f"{instance_type} capacity {elsewhere}.",
+        f"requested ({zone}). Our system will be working on provisioning additional capacity. You can "
+        f"currently get {instance_type} capacity {elsewhere}.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from devcluster.api import Api
 from devcluster.cloud.bridge import Bridge, BridgeOptions
 from devcluster.cloud.calls import CallLog
 from devcluster.cloud.failures import Failures, Rule
-from devcluster.cloud.fleet import Fleet, Timings
+from devcluster.cloud.fleet import Fleet, FleetEvent, Timings
 from devcluster.cloud.groups import Administrator, GroupSpec
 from devcluster.cloud.model import Instance
 from devcluster.cloud.moto import MotoServer
@@ -135,6 +136,10 @@ class Cloud:
     def lose_instance(self, instance_id: str) -> bool:
         """Make an instance disappear without notice; its group replaces it. False if there is none."""
         return self._fleet.lose(instance_id)
+
+    def listen(self, listener: Callable[[FleetEvent], None]) -> None:
+        """Call `listener` whenever an instance comes into service or is gone; it must not block."""
+        self._fleet.listen(listener)
 
     def _owner_client(self, service: str) -> Any:
         return self.client(service, access_key=OWNER_ACCESS_KEY, retries=3)

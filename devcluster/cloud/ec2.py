@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from devcluster.cloud.backend import Answer, Backend
 from devcluster.cloud.fleet import Fleet
 from devcluster.cloud.model import Instance
-from devcluster.cloud.protocol import EC2_NAMESPACE, Request, Value, ec2_answer, render
+from devcluster.cloud.protocol import EC2_NAMESPACE, Request, Value, ec2_answer, local_name, render
 from devcluster.cloud.views import ec2_state, ec2_state_name, ec2_tags, reservation
 
 
@@ -69,11 +69,11 @@ class Ec2:
 def _with_reservations(answer: Answer, instances: Sequence[Instance]) -> Answer:
     ElementTree.register_namespace("", EC2_NAMESPACE)
     root = ElementTree.fromstring(answer.body)
-    listed = root.find(f"{{{EC2_NAMESPACE}}}reservationSet")
-    if listed is not None:
-        reservations: list[Value] = [reservation(instance) for instance in instances]
-        text = f'<set xmlns="{EC2_NAMESPACE}">{render(reservations, item="item")}</set>'
-        listed.extend(ElementTree.fromstring(text))
+    reservations: list[Value] = [reservation(instance) for instance in instances]
+    listed = ElementTree.fromstring(f'<set xmlns="{EC2_NAMESPACE}">{render(reservations, item="item")}</set>')
+    for child in root:
+        if local_name(child) == "reservationSet":
+            child.extend(listed)
     return Answer(answer.status, ElementTree.tostring(root), answer.content_type)
 
 

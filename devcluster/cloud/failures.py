@@ -179,7 +179,10 @@ def parse_rule(text: str) -> Rule:
         if key not in types:
             raise ValueError(f"failure mode {name} has no {key!r}; it has {', '.join(sorted(types))}")
         convert = next((kind for word, kind in _CONVERSIONS if word in types[key]), str)
-        values[key] = convert(value)
+        try:
+            values[key] = convert(value)
+        except ValueError:
+            raise ValueError(f"failure mode {name}: {key} must be a number, not {value!r}") from None
     try:
         return kind(**values)
     except TypeError as error:
