@@ -58,6 +58,7 @@ class Reason(StrEnum):
     GROUP_NOT_FOUND = "GroupNotFound"
     NO_GROUPS = "NoGroups"
     GROUP_CLAIMED = "GroupClaimed"
+    GROUP_UNUSABLE = "GroupUnusable"
     GROUP_HAS_SCALING_POLICY = "GroupHasScalingPolicy"
     AZ_REBALANCE_ACTIVE = "AZRebalanceActive"
     DISCOVERY_NOT_OWNED = "DiscoveryNotOwned"

@@ -7,10 +7,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-_UNIT: Final = r"(?:ns|us|µs|μs|ms|s|m|h)"
-_NUMBER: Final = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_UNIT: Final = r"([nuµμm]?s|m|h)"
+_NUMBER: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 
-DURATION_PATTERN: Final = rf"^(?:0|(?:{_NUMBER}{_UNIT})+)$"
+DURATION_PATTERN: Final = rf"^(0|({_NUMBER}{_UNIT})+)$"
 """What a duration looks like, in the regular-expression dialect that both Python and the API server (RE2)
 speak.
 
@@ -35,7 +35,7 @@ _MICROSECONDS: Final[dict[str, Decimal]] = {
     "h": Decimal(3_600_000_000),
 }
 _WHOLE: Final = re.compile(DURATION_PATTERN)
-_TERM: Final = re.compile(rf"({_NUMBER})({_UNIT})")
+_TERM: Final = re.compile(rf"(?P<number>{_NUMBER})(?P<unit>{_UNIT})")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -46,7 +46,7 @@ def parse_duration(text: str) -> timedelta:
     """
     if len(text) > MAX_DURATION_LENGTH or not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration")
-    microseconds = sum(Decimal(number) * _MICROSECONDS[unit] for number, unit in _TERM.findall(text))
+    microseconds = sum(Decimal(term["number"]) * _MICROSECONDS[term["unit"]] for term in _TERM.finditer(text))
     if microseconds > _LONGEST // timedelta(microseconds=1):
         raise ValueError(f"{text!r} is longer than 292 years")
     return timedelta(microseconds=round(microseconds))

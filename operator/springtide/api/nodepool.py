@@ -20,6 +20,7 @@ from springtide.api.scalars import (
     LabelKey,
     Labels,
     LabelValue,
+    Matching,
     ObjectName,
     Quantity,
     ResourceList,
@@ -143,7 +144,7 @@ class AwsDiscovery(ApiModel):
 
 
 AwsRegion = Annotated[
-    str, StringConstraints(max_length=32, pattern=r"^[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}$"), Field(min_length=1)
+    str, Matching(r"^[a-z]+(-[a-z]+)+-[0-9]+$", "write the region's code, e.g. eu-central-1", max_length=32)
 ]
 AutoScalingGroupName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
@@ -212,9 +213,6 @@ class SimulatedGroup(ApiModel):
 
     capacity: ResourceList
     """Capacity of its nodes by resource name, e.g. cpu: 4, memory: 16Gi."""
-
-    labels: Labels | None = None
-    """Further labels of its nodes."""
 
     boot_delay: Duration = timedelta(seconds=30)
     """From the purchase until the node registers."""

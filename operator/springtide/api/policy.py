@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from springtide.api.metadata import ObjectMeta
 from springtide.api.model import ApiModel
 from springtide.api.policy_status import AutoscalerPolicyStatus
-from springtide.api.rules import Rule, within
-from springtide.api.scalars import LIST_SET, Duration, PositiveDuration, ResourceList, unique
+from springtide.api.rules import Rule, no_longer, within
+from springtide.api.scalars import LIST_SET, Duration, Matching, PositiveDuration, ResourceList, unique
 from springtide.api.settings import Expander, HealthSettings, Mode, ScaleDownSettings, ScaleUpSettings
 
 
@@ -38,6 +38,9 @@ class Limits(ApiModel):
     second part of --cores-total, --memory-total, --gpu-total."""
 
 
+Currency = Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)]
+
+
 def _random_is_last(expanders: tuple[Expander, ...]) -> bool:
     return Expander.RANDOM not in expanders[:-1]
 
@@ -47,14 +50,15 @@ class AutoscalerPolicySpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="duration(self.settle) <= duration(self.settleMax)",
+            cel=no_longer("settle", "settleMax"),
             wrong="settle is longer than settleMax",
             remedy="shorten settle or lengthen settleMax",
             holds=lambda spec: spec.settle <= spec.settle_max,
             field="settle",
         ),
         Rule(
-            cel="!self.expanders.exists(e, e == 'random') || self.expanders[self.expanders.size() - 1] == 'random'",
+            cel="!has(self.expanders) || !self.expanders.exists(e, e == 'random') || "
+            "self.expanders[self.expanders.size() - 1] == 'random'",
             wrong="random always decides, so nothing after it would be asked",
             remedy="put random last",
             holds=lambda spec: _random_is_last(spec.expanders),
@@ -86,7 +90,9 @@ class AutoscalerPolicySpec(ApiModel):
     among those, a tie is broken at random. random: any; most-pods: schedules most pods; least-waste:
     leaves least CPU and memory idle; least-nodes: adds fewest nodes. Cluster Autoscaler: --expander."""
 
-    currency: Annotated[str, StringConstraints(max_length=3, min_length=3, pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)] = (
+        "USD"
+    )
     """Currency of all prices, as an ISO 4217 code. Prices are never converted."""
 
     scale_up: ScaleUpSettings = ScaleUpSettings()

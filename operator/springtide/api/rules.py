@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from springtide.api.duration import DURATION_PATTERN
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -48,8 +50,22 @@ class Problem:
         return f"{self.field}: {self.wrong}: {self.remedy}" if self.remedy else f"{self.field}: {self.wrong}"
 
 
+def no_longer(lesser: str, greater: str) -> str:
+    """CEL: of two durations, where both are given, the lesser is not longer than the greater.
+
+    A text that is no duration is judged by its own field's rule; here it would only add a second, puzzling
+    message.
+    """
+    given = f"has(self.{lesser}) && has(self.{greater})"
+    well_formed = (
+        f"self.{lesser}.matches(r'{DURATION_PATTERN}') && self.{greater}.matches(r'{DURATION_PATTERN}')"
+    )
+    return f"!({given} && {well_formed}) || duration(self.{lesser}) <= duration(self.{greater})"
+
+
 def within(lesser: str, greater: str) -> str:
-    """CEL: of two optional resource lists, no resource that is in both is more in the lesser than in the greater."""
+    """CEL: of two optional resource lists, no resource that is in both is more in the lesser than in the
+    greater."""
     both_are_quantities = f"isQuantity(string(self.{lesser}[r])) && isQuantity(string(self.{greater}[r]))"
     compared = f"quantity(string(self.{lesser}[r])).compareTo(quantity(string(self.{greater}[r]))) <= 0"
     return (

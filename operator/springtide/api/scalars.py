@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -15,11 +16,13 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from springtide.api.duration import DURATION_PATTERN, MAX_DURATION_LENGTH, format_duration, parse_duration
 
@@ -51,7 +54,7 @@ def _read_duration(value: object) -> timedelta:
 
 
 def _duration_schema(*validations: dict[str, Any]) -> WithJsonSchema:
-    well_formed = cel(f"self.matches('{_cel_text(DURATION_PATTERN)}')", _DURATION_REMEDY)
+    well_formed = cel(f"self.matches(r'{DURATION_PATTERN}')", _DURATION_REMEDY)
     return WithJsonSchema(
         {
             "type": "string",
@@ -61,10 +64,6 @@ def _duration_schema(*validations: dict[str, Any]) -> WithJsonSchema:
     )
 
 
-def _cel_text(pattern: str) -> str:
-    return pattern.replace("\\", "\\\\")
-
-
 def _at_least_a_second(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise refuse(f"{format_duration(value)} is too short", remedy="use 1s or more")
@@ -72,7 +71,7 @@ def _at_least_a_second(value: timedelta) -> timedelta:
 
 
 _AT_LEAST_A_SECOND: Final = cel(
-    f"!self.matches('{_cel_text(DURATION_PATTERN)}') || duration(self) >= duration('1s')",
+    f"!self.matches(r'{DURATION_PATTERN}') || duration(self) >= duration('1s')",
     "too short: use 1s or more",
 )
 
@@ -95,9 +94,7 @@ PositiveDuration = Annotated[
 
 # quantities
 
-QUANTITY_PATTERN: Final = (
-    r"^\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$"
-)
+QUANTITY_PATTERN: Final = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$"
 """A non-negative Kubernetes quantity. Only the form: values are parsed by springtide.cluster.quantity."""
 
 _QUANTITY: Final = re.compile(QUANTITY_PATTERN)
@@ -119,11 +116,12 @@ Quantity = Annotated[
     BeforeValidator(_read_quantity),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "minimum": 0,
             "maxLength": 32,
-            "pattern": QUANTITY_PATTERN,
+            "x-kubernetes-validations": [
+                cel(f"type(self) == int || self.matches(r'{QUANTITY_PATTERN}')", _QUANTITY_REMEDY)
+            ],
         }
     ),
 ]
@@ -142,18 +140,53 @@ AnyInteger = Annotated[int, Field(strict=True, json_schema_extra={"format": "int
 
 # strings
 
-_DNS_LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_NAME_PART: Final = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
-LABEL_KEY_PATTERN: Final = rf"^(?:{_DNS_LABEL}(?:\.{_DNS_LABEL})*/)?{_NAME_PART}$"
-LABEL_VALUE_PATTERN: Final = rf"^(?:{_NAME_PART})?$"
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A string of a certain form. The schema has a CEL rule rather than a pattern, for its message says
+    what to write."""
+
+    pattern: str
+    remedy: str
+    max_length: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        matches = cel(f"self.matches(r'{self.pattern}')", self.remedy)
+        return handler(schema) | {"maxLength": self.max_length, "x-kubernetes-validations": [matches]}
+
+    def _check(self, text: str) -> str:
+        if len(text) > self.max_length:
+            raise refuse(f"{len(text)} characters are too many", remedy=f"use at most {self.max_length}")
+        if not re.fullmatch(self.pattern, text):
+            raise refuse(f"{text!r} is malformed", remedy=self.remedy)
+        return text
+
+
+_NAME_PART: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_DNS_NAME: Final = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
+LABEL_KEY_PATTERN: Final = rf"^([-.a-z0-9]+/)?{_NAME_PART}$"
+"""Short on purpose: the API server prices a CEL rule by the length of its pattern, and a map's keys have
+no maxLength."""
+LABEL_KEY_REMEDY: Final = "write name or prefix/name, e.g. example.com/tier"
 
 ObjectName = Annotated[
-    str, StringConstraints(min_length=1, max_length=253, pattern=rf"^{_DNS_LABEL}(?:\.{_DNS_LABEL})*$")
+    str,
+    Matching(
+        rf"^{_DNS_NAME}$", "write lower-case letters, digits, '-' and '.', e.g. general-eu", max_length=253
+    ),
 ]
 """Name of a cluster-scoped object."""
-LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317, pattern=LABEL_KEY_PATTERN)]
+LabelKey = Annotated[str, Matching(LABEL_KEY_PATTERN, LABEL_KEY_REMEDY, max_length=317)]
 """prefix/name: a DNS prefix of at most 253 characters and a name of at most 63."""
-LabelValue = Annotated[str, StringConstraints(max_length=63, pattern=LABEL_VALUE_PATTERN)]
+LabelValue = Annotated[
+    str,
+    Matching(rf"^({_NAME_PART})?$", "write letters, digits, '-', '_' and '.', e.g. gpu-a100", max_length=63),
+]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 """A name, id or reason."""
 LongText = Annotated[str, StringConstraints(max_length=2048)]
@@ -192,22 +225,21 @@ def _check_label_keys(labels: Mapping[str, str]) -> Mapping[str, str]:
     return labels
 
 
-LABEL_KEY_REMEDY: Final = "write name or prefix/name, e.g. example.com/tier"
-
 Labels = Annotated[
     dict[str, LabelValue],
-    AfterValidator(_check_label_keys),
     Field(
         max_length=64,
         json_schema_extra={
             "x-kubernetes-validations": [
                 cel(
-                    f"self.all(key, size(key) <= 317 && key.matches('{_cel_text(LABEL_KEY_PATTERN)}'))",
+                    f"self.all(key, key.matches(r'{LABEL_KEY_PATTERN}'))",
                     f"not a label key: {LABEL_KEY_REMEDY}",
                 )
             ]
         },
     ),
+    # After the bounds: pydantic writes those that follow a function as if they were a string's.
+    AfterValidator(_check_label_keys),
 ]
 """Node labels."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import ConfigDict, Field
 
 from springtide.api.model import CONFIG, Overrides, overrides_of
-from springtide.api.rules import Rule
+from springtide.api.rules import Rule, no_longer
 from springtide.api.scalars import (
     LIST_SET,
     Count,
@@ -54,7 +54,7 @@ class BackoffSettings:
     __pydantic_config__: ClassVar[ConfigDict] = CONFIG
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!has(self.initial) || !has(self.max) || duration(self.initial) <= duration(self.max)",
+            cel=no_longer("initial", "max"),
             wrong="initial is longer than max",
             remedy="shorten initial or lengthen max",
             holds=lambda backoff: (
