@@ -1,0 +1,227 @@
+"""Would it fit, and what if: nodes as arrays with the pods counted on them, to be forked, filled and thrown
+away.
+
+Cost follows the number of shapes asked about, each a handful of vector operations over the nodes; never pods
+x nodes.
+
+Nodes that hold repelling pods. Required (anti-)affinity and hard spread of pods that already run can forbid a
+node to others (anti-affinity is symmetric), and is not modelled here. `repelled` says where that may be so:
+- whoever counts on a pod *moving* to a node leaves such nodes out (`only=~simulation.repelled`): a wrong
+  guess there would evict a pod that has no place to go;
+- a *pending* pod is tried on the other nodes first and then on these, but on these only while the scheduler's
+  refusal is young. A plain pod that still pends because nodes have just come up, or room has just been made,
+  is bound within seconds, and buying for it would waste a node. One that has been refused for longer,
+  although it seems to fit, is being repelled: it needs a node of its own, and a purchase too many is better
+  than a pod that waits forever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from springtide.cluster.records import NodeRecord, PodRecord
+from springtide.cluster.shape import PodShape
+from springtide.scheduling.arrays import BoolArray, IntArray
+from springtide.scheduling.counting import allocatable_matrix, usage_of
+from springtide.scheduling.filters.registry import FILTERS
+from springtide.scheduling.nodes import NodeTable
+from springtide.scheduling.state import State
+from springtide.scheduling.usage import Usage
+from springtide.scheduling.verdict import Misfit
+
+if TYPE_CHECKING:
+    from springtide.scheduling.fresh import FreshNode
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where pods of one shape went: `counts[i]` of them to node `indices[i]`; indices ascend."""
+
+    indices: IntArray
+    counts: IntArray
+    placed: int
+    """Sum of counts: how many of the pods found a place."""
+
+
+class Simulation:
+    """Nodes as arrays with the pods counted on them. A node's index is its place in the given order."""
+
+    def __init__(self, nodes: NodeTable, usage: Usage) -> None:
+        self._state = State(nodes, usage)
+
+    @classmethod
+    def of(cls, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Simulation:
+        """The given nodes with their pods, by node name. Finished pods do not count, terminating ones do."""
+        return cls(NodeTable.of(nodes), usage_of(nodes, pods_by_node))
+
+    @classmethod
+    def empty(cls) -> Simulation:
+        """No nodes yet."""
+        return cls.of((), {})
+
+    def fork(self) -> Simulation:
+        """An independent copy: what happens to either leaves no trace in the other. Costs nothing until
+        written to."""
+        return Simulation(self._state.nodes, self._state.usage.fork())
+
+    # --- nodes ----------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return len(self._state.nodes)
+
+    def name(self, index: int) -> str:
+        return self._state.nodes.names[index]
+
+    def index(self, name: str) -> int:
+        """Index of the node with this name; KeyError if there is none."""
+        return self._state.nodes.index(name)
+
+    def add_nodes(self, node: FreshNode, count: int, *, prefix: str) -> range:
+        """Put `count` fresh nodes, with their daemon pods, behind the others; their indices.
+
+        Their names are "<prefix>-<index>": choose a prefix that no real node's name has.
+        """
+        nodes, usage = self._state.nodes, self._state.usage
+        added = range(self.size, self.size + count)
+        names = [f"{prefix}-{index}" for index in added]
+        axis = usage.axis
+        free = np.repeat(allocatable_matrix([node.allocatable], axis), count, axis=1)
+        self._state = State(
+            nodes.extended(names, labels=node.labels, taints=node.taints), usage.extended(free)
+        )
+        each = np.arange(added.start, added.stop)
+        for shape in node.daemon_shapes:
+            self._state.usage.take(shape, each, np.ones(count, dtype=np.int64))
+        return added
+
+    def withdraw(self, index: int) -> None:
+        """The node takes no more pods (it is being removed, or is not there); the pods on it stay counted."""
+        self._state.usage.withdraw(index)
+
+    @property
+    def withdrawn(self) -> BoolArray:
+        """(size,) Which nodes were withdrawn."""
+        return self._state.usage.withdrawn.copy()
+
+    @property
+    def repelled(self) -> BoolArray:
+        """(size,) Nodes with pods whose (anti-)affinity or spread may forbid them to others: see the module's
+        text."""
+        return self._state.usage.repelling > 0
+
+    def free(self, resource: str) -> IntArray:
+        """(size,) What is free of a resource: cpu in milli, others in whole units; negative where
+        overcommitted."""
+        usage = self._state.usage
+        return usage.free(usage.axis.row(resource)).copy()
+
+    # --- verdicts -------------------------------------------------------------------------------------------
+
+    def feasible(self, shape: PodShape) -> BoolArray:
+        """(size,) Which nodes would take one more pod of the shape now."""
+        fits = ~self._state.usage.withdrawn
+        for each in FILTERS:
+            mask = each.mask(shape, self._state)
+            if mask is not None:
+                fits &= mask
+        return fits
+
+    def room(self, shape: PodShape) -> IntArray:
+        """(size,) How many more pods of the shape each node would take; 0 where none fits."""
+        state = self._state
+        admitted = ~state.usage.withdrawn
+        limits: list[IntArray] = []
+        for each in FILTERS:
+            if each.limit is None:
+                mask = each.mask(shape, state)
+                if mask is not None:
+                    admitted &= mask
+            else:
+                limit = each.limit(shape, state)
+                if limit is not None:
+                    limits.append(limit)
+        room = admitted * _UNLIMITED
+        for limit in limits:
+            np.minimum(room, limit, out=room)
+        return room
+
+    def misfit(self, shape: PodShape, index: int) -> Misfit | None:
+        """The first filter that keeps a pod of the shape off the node, with its numbers; None if it fits.
+
+        Says what the scheduler would say: that a node is withdrawn is no filter's verdict and does not show
+        here.
+        """
+        here = np.array([index])
+        for each in FILTERS:
+            mask = each.mask(shape, self._state)
+            if mask is not None and not mask[index]:
+                return next(iter(each.explain(shape, self._state, here)))
+        return None
+
+    def misfits(self, shape: PodShape) -> Mapping[Misfit, int]:
+        """Misfit -> number of nodes, most frequent first; nodes that would take the pod, or are withdrawn,
+        left out.
+
+        Nodes short of the same resource share one misfit, which then tells the largest free amount among
+        them.
+        """
+        found: dict[Misfit, int] = {}
+        left = np.flatnonzero(~self._state.usage.withdrawn)
+        for each in FILTERS:
+            mask = each.mask(shape, self._state)
+            if mask is None:
+                continue
+            passed = mask[left]
+            if not passed.all():
+                for misfit, count in each.explain(shape, self._state, left[~passed]).items():
+                    found[misfit] = found.get(misfit, 0) + count
+            left = left[passed]
+        return dict(sorted(found.items(), key=lambda entry: -entry[1]))
+
+    # --- changes --------------------------------------------------------------------------------------------
+
+    def place(self, shape: PodShape, count: int, *, only: BoolArray | None = None) -> Placement:
+        """Put up to `count` pods on the first nodes that take them, exactly as if one by one, and count them
+        there.
+
+        `only` narrows the choice to some nodes.
+        """
+        room = self.room(shape)
+        if only is not None:
+            room *= only
+        placement = first_fit(room, count)
+        if placement.placed:
+            self._state.usage.take(shape, placement.indices, placement.counts)
+        return placement
+
+    def place_on(self, shape: PodShape, index: int, count: int = 1) -> None:
+        """Count pods on a node whether they fit or not: they are bound or nominated there."""
+        self._state.usage.take(shape, np.array([index]), np.array([count]))
+
+    def place_at(self, shape: PodShape, indices: IntArray, counts: IntArray) -> None:
+        """Count pods on several nodes at once, whether they fit or not; each index once."""
+        self._state.usage.take(shape, indices, counts)
+
+    def remove(self, shape: PodShape, index: int, count: int = 1) -> None:
+        """Pods of the shape that were counted on the node have left it."""
+        self._state.usage.release(shape, index, count)
+
+
+_UNLIMITED = np.int64(2**62)
+
+
+def first_fit(room: IntArray, count: int) -> Placement:
+    """`count` pods into nodes with this much room each: every node is filled before the next one is used."""
+    open_nodes = np.flatnonzero(room) if count > 0 else np.zeros(0, dtype=np.int64)
+    # Rooms are cut off at count, so that their sum cannot overflow.
+    reached = np.cumsum(np.minimum(room[open_nodes], count))
+    used = int(np.searchsorted(reached, count)) + 1
+    indices = open_nodes[:used]
+    counts = np.diff(np.minimum(reached[:used], count), prepend=0)
+    return Placement(indices=indices, counts=counts, placed=int(counts.sum()))
