@@ -114,6 +114,8 @@ class PoolListing:
     problems: tuple[PoolProblem, ...] = ()
     error: str = ""
     """Set when the cloud could not be read: the groups are then the last known ones."""
+    error_reason: str = ""
+    """With `error`: the ConditionReason of its kind (CredentialsDenied, ProviderThrottled, ProviderError)."""
     read_at: datetime | None = None
     """When `groups` was last read successfully; its age is the age of the picture."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from springtide.api.conditions import Reason
 from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import PoolListing
 
@@ -36,6 +37,15 @@ class RefusedError(ProviderError):
     """The cloud refused the change (bounds, state); repeating it unchanged is pointless."""
 
 
+def reason_of(error: ProviderError) -> Reason:
+    """The condition reason that tells users what kind of failure this is."""
+    if isinstance(error, CredentialsError):
+        return Reason.CREDENTIALS_DENIED
+    if isinstance(error, ThrottledError):
+        return Reason.PROVIDER_THROTTLED
+    return Reason.PROVIDER_ERROR
+
+
 @dataclass(frozen=True, slots=True)
 class TargetChange:
     """What a mutation of a group's target did."""
@@ -55,6 +65,8 @@ class TerminateOutcome(StrEnum):
     """Would break the group's own minimum, or the instance is not of this group."""
     UNKNOWN = "Unknown"
     """The answer was lost; read the instance's state before any repetition."""
+    NOT_SENT = "NotSent"
+    """Nothing was done, because an earlier call of the same batch failed; may be asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,10 @@ class Provider(Protocol):
     async def terminate(
         self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
     ) -> Mapping[str, TerminateResult]:
-        """Terminate exactly these instances, each lowering the target by one. One result for each id."""
+        """Terminate exactly these instances, each lowering the target by one. One result for each id.
+
+        Raises ProviderError only when nothing was changed for any of them.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,158 @@
+"""Changing Auto Scaling groups: raise and cancel by SetDesiredCapacity, terminate named instances.
+
+Each begins with a fresh read, sends at most what that read allows, and is never retried here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from springtide.cluster.groups import InstanceState
+from springtide.providers.aws.acknowledged import Acknowledged
+from springtide.providers.aws.groups import AutoScalingGroup, read_by_names
+from springtide.providers.aws.iam import Operation
+from springtide.providers.aws.session import Answer, Region, answered_at
+from springtide.providers.base import (
+    AmbiguousError,
+    ProviderError,
+    RefusedError,
+    TargetChange,
+    TerminateOutcome,
+    TerminateResult,
+)
+
+_GONE_STATES = frozenset({"shutting-down", "terminated"})
+"""EC2 instance states of no return."""
+
+
+class Mutations:
+    """Changes to the groups of one region. Those of one group are serialised by the caller."""
+
+    def __init__(self, region: Region, acknowledged: Acknowledged, *, clock: Callable[[], datetime]) -> None:
+        self._region = region
+        self._acknowledged = acknowledged
+        self._clock = clock
+
+    async def raise_target(self, name: str, *, expected: int, to: int) -> TargetChange:
+        """See Provider.raise_target."""
+        group = await self._fresh(name)
+        before = group.desired
+        if before >= to:
+            return TargetChange(before=before, after=before)
+        if before != expected:
+            raise RefusedError(
+                f"Auto Scaling group {name}: the desired capacity is {before}, not {expected} as when this was decided"
+            )
+        if to > group.max_size:
+            raise RefusedError(f"Auto Scaling group {name}: {to} is above its maximum of {group.max_size}")
+        answer = await self._set(group, to)
+        self._acknowledged.raised(name, at=answered_at(answer) or self._clock())
+        return TargetChange(before=before, after=to)
+
+    async def cancel_unfulfilled(self, name: str, *, to: int) -> TargetChange:
+        """See Provider.cancel_unfulfilled.
+
+        An instance that AWS launches between the read and the change is the remaining risk; it shows in the group as
+        Pending from the moment it is asked for, so the window is the time of one call.
+        """
+        group = await self._fresh(name)
+        floor = max(to, group.alive, group.min_size)
+        if floor >= group.desired:
+            return TargetChange(before=group.desired, after=group.desired)
+        await self._set(group, floor)
+        return TargetChange(before=group.desired, after=floor)
+
+    async def terminate(self, name: str, instance_ids: Sequence[str]) -> Mapping[str, TerminateResult]:
+        """See Provider.terminate. One call an instance: AWS has no other that lowers the desired capacity too."""
+        ids = list(dict.fromkeys(instance_ids))
+        group = await self._fresh(name)
+        results = await self._not_in_group(group, [id for id in ids if group.instance(id) is None])
+        stopped = ""
+        for id in ids:
+            if id in results:
+                continue
+            if stopped:
+                results[id] = TerminateResult(TerminateOutcome.NOT_SENT, stopped)
+                continue
+            try:
+                results[id] = await self._terminate_one(group, id)
+            except AmbiguousError as error:
+                # The capacity is uncertain from here on, and so is the minimum that the next would have to respect.
+                results[id] = TerminateResult(TerminateOutcome.UNKNOWN, str(error))
+                stopped = str(error)
+            except ProviderError as error:
+                if not any(result.outcome is TerminateOutcome.TERMINATED for result in results.values()):
+                    raise
+                results[id] = TerminateResult(TerminateOutcome.NOT_SENT, str(error))
+                stopped = str(error)
+            if results[id].outcome is TerminateOutcome.TERMINATED:
+                group = replace(group, desired=group.desired - 1)
+        return results
+
+    async def _terminate_one(self, group: AutoScalingGroup, id: str) -> TerminateResult:
+        instance = group.instance(id)
+        if instance is None or instance.state is InstanceState.DELETING:
+            return TerminateResult(TerminateOutcome.ALREADY_GONE, f"instance {id} is terminating already")
+        if group.desired - 1 < group.min_size:
+            why = f"would bring Auto Scaling group {group.name} below its minimum of {group.min_size}"
+            return TerminateResult(TerminateOutcome.REFUSED, why)
+        try:
+            await self._region.call(
+                Operation.TERMINATE_INSTANCE, InstanceId=id, ShouldDecrementDesiredCapacity=True
+            )
+        except RefusedError as error:
+            return TerminateResult(TerminateOutcome.REFUSED, str(error))
+        except AmbiguousError:
+            self._acknowledged.forget(group.name)
+            raise
+        self._acknowledged.changed(group.name, before=group.desired, after=group.desired - 1)
+        return TerminateResult(TerminateOutcome.TERMINATED)
+
+    async def _not_in_group(
+        self, group: AutoScalingGroup, ids: Collection[str]
+    ) -> dict[str, TerminateResult]:
+        """Tell instances that are gone from those that live elsewhere (detached, in standby, of another group)."""
+        if not ids:
+            return {}
+        reservations = await self._region.pages(
+            Operation.DESCRIBE_INSTANCES,
+            items="Reservations",
+            # By filter: naming one unknown id in InstanceIds fails the whole call.
+            Filters=[{"Name": "instance-id", "Values": sorted(ids)}],
+        )
+        states = {
+            instance["InstanceId"]: instance["State"]["Name"]
+            for reservation in reservations
+            for instance in reservation["Instances"]
+        }
+        return {id: _elsewhere(id, state=states.get(id, "terminated"), group=group.name) for id in ids}
+
+    async def _set(self, group: AutoScalingGroup, capacity: int) -> Answer:
+        try:
+            answer = await self._region.call(
+                Operation.SET_DESIRED_CAPACITY,
+                AutoScalingGroupName=group.name,
+                DesiredCapacity=capacity,
+                # The cool-down is for scaling policies; ours is planned.
+                HonorCooldown=False,
+            )
+        except AmbiguousError:
+            self._acknowledged.forget(group.name)
+            raise
+        self._acknowledged.changed(group.name, before=group.desired, after=capacity)
+        return answer
+
+    async def _fresh(self, name: str) -> AutoScalingGroup:
+        group = (await read_by_names(self._region, [name])).get(name)
+        if group is None:
+            raise RefusedError(f"there is no Auto Scaling group {name!r} in {self._region.name} any more")
+        return replace(group, desired=self._acknowledged.desired(name, group.desired))
+
+
+def _elsewhere(id: str, *, state: str, group: str) -> TerminateResult:
+    if state in _GONE_STATES:
+        return TerminateResult(TerminateOutcome.ALREADY_GONE, f"instance {id} does not exist any more")
+    why = f"instance {id} is not in service in Auto Scaling group {group}; it was detached, put into standby, or is another's"
+    return TerminateResult(TerminateOutcome.REFUSED, why)

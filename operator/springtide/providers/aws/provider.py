@@ -1,0 +1,104 @@
+"""The provider of kind "aws": Auto Scaling groups of any number of regions."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from springtide.api.nodepool import AwsProvider as AwsSpec
+from springtide.api.nodepool import NodePool
+from springtide.cluster.groups import PoolListing
+from springtide.providers.aws.acknowledged import Acknowledged
+from springtide.providers.aws.discovery import spec_of
+from springtide.providers.aws.listing import RegionListing
+from springtide.providers.aws.mutations import Mutations
+from springtide.providers.aws.session import CallSettings, Region, Regions
+from springtide.providers.base import TargetChange, TerminateResult
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _InRegion:
+    """What we do and remember in one region."""
+
+    listing: RegionListing
+    mutations: Mutations
+
+
+class AwsProvider:
+    """Implements springtide.providers.base.Provider."""
+
+    def __init__(
+        self,
+        *,
+        cluster_name: str,
+        settings: CallSettings | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`cluster_name` must stand in the tags that pools discover groups by."""
+        self._cluster_name = cluster_name
+        self._clock = clock
+        self._regions = Regions(settings=settings or CallSettings())
+        self._in_region: dict[str, _InRegion] = {}
+        self._known: dict[str, tuple[AwsSpec, PoolListing]] = {}
+
+    @property
+    def kind(self) -> str:
+        """The key under spec.provider."""
+        return "aws"
+
+    async def list_groups(self, pools: Sequence[NodePool]) -> Mapping[str, PoolListing]:
+        """See Provider.list_groups. Regions are read side by side, each in few calls."""
+        by_region: dict[str, list[NodePool]] = {}
+        for pool in pools:
+            by_region.setdefault(spec_of(pool).region, []).append(pool)
+        read = await asyncio.gather(
+            *(self._region(name).listing.read(members) for name, members in by_region.items())
+        )
+        fresh = {pool: listing for listings in read for pool, listing in listings.items()}
+        return {pool.name: self._remembered(pool, fresh[pool.name]) for pool in pools}
+
+    async def raise_target(self, pool: NodePool, group_id: str, *, expected: int, to: int) -> TargetChange:
+        """See Provider.raise_target."""
+        return await self._mutations(pool).raise_target(group_id, expected=expected, to=to)
+
+    async def cancel_unfulfilled(self, pool: NodePool, group_id: str, *, to: int) -> TargetChange:
+        """See Provider.cancel_unfulfilled."""
+        return await self._mutations(pool).cancel_unfulfilled(group_id, to=to)
+
+    async def terminate(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, TerminateResult]:
+        """See Provider.terminate."""
+        return await self._mutations(pool).terminate(group_id, instance_ids)
+
+    async def aclose(self) -> None:
+        """See Provider.aclose."""
+        await self._regions.aclose()
+
+    def _mutations(self, pool: NodePool) -> Mutations:
+        return self._region(spec_of(pool).region).mutations
+
+    def _region(self, name: str) -> _InRegion:
+        if name not in self._in_region:
+            region: Region = self._regions[name]
+            acknowledged = Acknowledged(clock=self._clock)
+            self._in_region[name] = _InRegion(
+                listing=RegionListing(
+                    region, acknowledged, cluster_name=self._cluster_name, clock=self._clock
+                ),
+                mutations=Mutations(region, acknowledged, clock=self._clock),
+            )
+        return self._in_region[name]
+
+    def _remembered(self, pool: NodePool, listing: PoolListing) -> PoolListing:
+        """Keep a good listing; give a failed one the groups last known, if the pool still means the same ones."""
+        spec = spec_of(pool)
+        if not listing.error:
+            self._known[pool.name] = (spec, listing)
+            return listing
+        before, known = self._known.get(pool.name, (None, listing))
+        if before != spec:
+            return listing
+        return dataclasses.replace(known, error=listing.error, error_reason=listing.error_reason)
