@@ -45,7 +45,9 @@ class PoolMemory:
 
     def after_plan(self, plan: PoolPlan) -> PoolMemory:
         """What the plan found out: fulfilled purchases, backoffs, failures dealt with. Groups that are gone are forgotten."""
-        return replace(self, groups={group.group: _after(self.groups.get(group.group), group) for group in plan.groups})
+        return replace(
+            self, groups={group.group: _after(self.groups.get(group.group), group) for group in plan.groups}
+        )
 
     def timers_trusted(self, now: datetime) -> bool:
         """Whether unneeded-since times stored in the cluster count: only if someone kept watching."""

@@ -6,7 +6,6 @@ Pure: the same resources give the same views. A pool with a fatal problem is lef
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
 from datetime import UTC, datetime, timedelta
 
 from springtide.api.conditions import Reason
@@ -48,7 +47,9 @@ def pool_views(
     now: datetime,
 ) -> tuple[PoolView, ...]:
     """One view for each NodePool that is not being deleted, oldest first; `memories` by pool name."""
-    alive = sorted((p for p in pools if not p.metadata.being_deleted), key=lambda pool: pool.metadata.seniority)
+    alive = sorted(
+        (p for p in pools if not p.metadata.being_deleted), key=lambda pool: pool.metadata.seniority
+    )
     by_name = {p.metadata.name if isinstance(p, AutoscalerPolicy) else p.name: p for p in policies}
     claims = claimed_groups(alive, listings)
     return tuple(
@@ -71,7 +72,9 @@ def group_key(pool: NodePool, group: str) -> tuple[str, str, str]:
     return provider.kind, where, group
 
 
-def claimed_groups(pools: Iterable[NodePool], listings: Mapping[str, PoolListing]) -> dict[tuple[str, str, str], str]:
+def claimed_groups(
+    pools: Iterable[NodePool], listings: Mapping[str, PoolListing]
+) -> dict[tuple[str, str, str], str]:
     """Who owns each group: the oldest pool that claims it. `pools` in order of seniority."""
     owners: dict[tuple[str, str, str], str] = {}
     for pool in pools:
@@ -110,7 +113,9 @@ def _view(
         last_scale_down=memory.last_scale_down,
         last_scale_down_failure=memory.last_scale_down_failure,
         problems=tuple(problems),
-        picture_age=now - listing.read_at if listing is not None and listing.read_at is not None else NEVER_READ,
+        picture_age=now - listing.read_at
+        if listing is not None and listing.read_at is not None
+        else NEVER_READ,
     )
 
 
@@ -122,14 +127,17 @@ def _settings(
     if isinstance(policy, AutoscalerPolicy) and not policy.metadata.being_deleted:
         settings = resolve(pool.spec, policy.spec)
         broken = [
-            PoolProblem(Reason.INVALID_SPEC, problem.field, str(problem)) for problem in contradictions(settings)
+            PoolProblem(Reason.INVALID_SPEC, problem.field, str(problem))
+            for problem in contradictions(settings)
         ]
         return settings, broken
     if isinstance(policy, InvalidResource):
         message = f"spec.policyRef.name: AutoscalerPolicy {name!r} is invalid: {policy.message}"
         problem = PoolProblem(Reason.POLICY_INVALID, "spec.policyRef.name", message)
     else:
-        message = f"spec.policyRef.name: there is no AutoscalerPolicy {name!r}: create it, or name one that exists"
+        message = (
+            f"spec.policyRef.name: there is no AutoscalerPolicy {name!r}: create it, or name one that exists"
+        )
         problem = PoolProblem(Reason.POLICY_NOT_FOUND, "spec.policyRef.name", message)
     return resolve(pool.spec, AutoscalerPolicySpec()), [problem]
 
@@ -178,17 +186,21 @@ def _bounds_problems(pool: NodePool, groups: tuple[NodeGroup, ...]) -> list[Pool
     found = []
     if spec.max_size is not None and spec.max_size > most:
         remedy = f"lower maxSize to {most}, or raise the groups' maximum"
-        found.append(("spec.maxSize", f"is {spec.max_size}, but the node groups allow {most} together: {remedy}"))
+        found.append(
+            ("spec.maxSize", f"is {spec.max_size}, but the node groups allow {most} together: {remedy}")
+        )
     if spec.max_size is not None and spec.max_size < least:
         remedy = f"raise maxSize to {least}, or lower the groups' minimum"
-        found.append(("spec.maxSize", f"is {spec.max_size}, but the node groups keep at least {least}: {remedy}"))
+        found.append(
+            ("spec.maxSize", f"is {spec.max_size}, but the node groups keep at least {least}: {remedy}")
+        )
     if spec.min_size is not None and spec.min_size > most:
         remedy = f"lower minSize to {most}, or raise the groups' maximum"
-        found.append(("spec.minSize", f"is {spec.min_size}, but the node groups allow {most} together: {remedy}"))
+        found.append(
+            ("spec.minSize", f"is {spec.min_size}, but the node groups allow {most} together: {remedy}")
+        )
     return [PoolProblem(Reason.BOUNDS_CONTRADICT, field, f"{field} {text}") for field, text in found]
 
 
 def _created(moment: datetime | None) -> datetime:
     return moment or datetime.fromtimestamp(0, UTC)
-
-

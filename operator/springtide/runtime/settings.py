@@ -37,46 +37,73 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def option(default: Any, explanation: str) -> Any:
-    """A setting: its flag and environment variable follow from the field's name."""
-    return field(default=default, metadata={"help": explanation})
+def explained(text: str) -> dict[str, str]:
+    """Metadata of a setting: what --help says of it. Flag and environment variable follow from the field's name."""
+    return {"help": text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSettings:
     """All settings of a process. Field `max_x` has the flag --max-x and the variable SPRINGTIDE_MAX_X."""
 
-    cluster_name: str = option(
-        "",
-        "name of this cluster; node groups found by tags must carry it in a tag, so that no cluster manages another's",
+    cluster_name: str = field(
+        default="",
+        metadata=explained(
+            "name of this cluster; node groups found by tags must carry it in a tag, so that no cluster manages another's"
+        ),
     )
-    kubeconfig: Path | None = option(
-        None, "kubeconfig file; without it the in-cluster service account, else $KUBECONFIG or ~/.kube/config"
+    kubeconfig: Path | None = field(
+        default=None,
+        metadata=explained(
+            "kubeconfig file; without it the in-cluster service account, else $KUBECONFIG or ~/.kube/config"
+        ),
     )
-    context: str = option("", "context of the kubeconfig; default: its current one")
-    namespace: str = option("springtide-system", "namespace the operator runs in")
-    http_address: str = option("0.0.0.0:8080", "where /metrics, /healthz and /readyz are served; port 0 picks a free one")
-    log_format: LogFormat = option(LogFormat.HUMAN, "log lines for people or as JSON objects")
-    log_level: LogLevel = option(LogLevel.INFO, "least severe level that is logged")
-    provider_refresh: timedelta = option(timedelta(seconds=10), "how often clouds are read while nothing is under way")
-    provider_busy_refresh: timedelta = option(
-        timedelta(seconds=2), "how often clouds are read while purchases or removals are outstanding"
+    context: str = field(
+        default="", metadata=explained("context of the kubeconfig; default: its current one")
     )
-    delay_after_taint: timedelta = option(
-        timedelta(seconds=5),
-        "pause between tainting a node and looking at its pods again, so that the scheduler has seen the taint",
+    namespace: str = field(default="springtide-system", metadata=explained("namespace the operator runs in"))
+    http_address: str = field(
+        default="0.0.0.0:8080",
+        metadata=explained("where /metrics, /healthz and /readyz are served; port 0 picks a free one"),
     )
-    max_picture_age_removals: timedelta = option(
-        timedelta(minutes=1), "with an older picture of the cluster or the cloud no node is removed"
+    log_format: LogFormat = field(
+        default=LogFormat.HUMAN, metadata=explained("log lines for people or as JSON objects")
     )
-    max_picture_age_purchases: timedelta = option(
-        timedelta(minutes=5), "with an older picture of the cluster or the cloud no node is bought"
+    log_level: LogLevel = field(
+        default=LogLevel.INFO, metadata=explained("least severe level that is logged")
     )
-    cluster_autoscaler_lease: str = option(
-        "kube-system/cluster-autoscaler",
-        "Lease of Cluster Autoscaler; while it is fresh, nothing is bought or removed. Empty: do not look",
+    provider_refresh: timedelta = field(
+        default=timedelta(seconds=10),
+        metadata=explained("how often clouds are read while nothing is under way"),
     )
-    heartbeat: timedelta = option(timedelta(seconds=60), "how often an unchanged status is written to show that we live")
+    provider_busy_refresh: timedelta = field(
+        default=timedelta(seconds=2),
+        metadata=explained("how often clouds are read while purchases or removals are outstanding"),
+    )
+    delay_after_taint: timedelta = field(
+        default=timedelta(seconds=5),
+        metadata=explained(
+            "pause between tainting a node and looking at its pods again, so that the scheduler has seen the taint"
+        ),
+    )
+    max_picture_age_removals: timedelta = field(
+        default=timedelta(minutes=3),
+        metadata=explained("with an older picture of the cluster or the cloud no node is removed"),
+    )
+    max_picture_age_purchases: timedelta = field(
+        default=timedelta(minutes=10),
+        metadata=explained("with an older picture of the cluster or the cloud no node is bought"),
+    )
+    cluster_autoscaler_lease: str = field(
+        default="kube-system/cluster-autoscaler",
+        metadata=explained(
+            "Lease of Cluster Autoscaler; while it is fresh, nothing is bought or removed. Empty: do not look"
+        ),
+    )
+    heartbeat: timedelta = field(
+        default=timedelta(seconds=60),
+        metadata=explained("how often an unchanged status is written to show that we live"),
+    )
 
     @property
     def http_host_port(self) -> tuple[str, int]:
@@ -118,7 +145,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> OperatorSettings:
+def from_arguments(
+    arguments: argparse.Namespace, environment: Mapping[str, str] | None = None
+) -> OperatorSettings:
     """Settings from parsed flags and the environment.
 
     Raises SettingsError naming the flag or variable and what is expected.
@@ -154,10 +183,14 @@ def _expectation(kind: str, error: ValueError) -> str:
 def _check(settings: OperatorSettings) -> None:
     port = settings.http_address.rpartition(":")[2]
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise SettingsError(f"--http-address={settings.http_address!r}: must be HOST:PORT with a port of 0 to 65535")
+        raise SettingsError(
+            f"--http-address={settings.http_address!r}: must be HOST:PORT with a port of 0 to 65535"
+        )
     lease = settings.cluster_autoscaler_lease
     if lease and lease.count("/") != 1:
-        raise SettingsError(f"--cluster-autoscaler-lease={lease!r}: must be NAMESPACE/NAME, or empty not to look")
+        raise SettingsError(
+            f"--cluster-autoscaler-lease={lease!r}: must be NAMESPACE/NAME, or empty not to look"
+        )
     for name in ("provider_refresh", "provider_busy_refresh", "heartbeat"):
         if getattr(settings, name) <= timedelta(0):
             raise SettingsError(f"--{name.replace('_', '-')}: must be longer than zero")

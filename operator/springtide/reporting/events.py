@@ -1,0 +1,196 @@
+"""Kubernetes Events on pods, nodes and NodePools: deduplicated, in the background, never in a pass's way.
+
+kopf's own poster fills in a namespace that makes events of cluster-scoped objects invisible in `kubectl describe`,
+and makes a new object of every repetition; hence a recorder of our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from springtide.api.scalars import format_time
+from springtide.cluster.api_errors import ApiError, KubeError
+
+COMPONENT: Final = "springtide"
+MAX_MESSAGE: Final = 1024
+"""The API server's limit for an event's message, in characters."""
+REPEAT_AFTER: Final = timedelta(minutes=5)
+"""The same event of the same object is written again (as a higher count) only after so long, as Cluster Autoscaler does."""
+MAX_REMEMBERED: Final = 4096
+MAX_WAITING: Final = 5000
+"""Events not written yet; further ones are dropped (and counted): events explain, they must not become the load."""
+WRITERS: Final = 2
+
+logger = logging.getLogger(__name__)
+
+
+class EventType(StrEnum):
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object an event is about. `namespace` is empty for cluster-scoped objects."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    namespace: str = ""
+
+    def reference(self) -> dict[str, str]:
+        reference = {"apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid}
+        if self.namespace:
+            reference["namespace"] = self.namespace
+        return reference
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to say of an object."""
+
+    subject: Subject
+    type: EventType
+    reason: str
+    message: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.subject.uid, self.reason, self.message
+
+
+@dataclass(slots=True)
+class _Written:
+    name: str
+    first: datetime
+    last: datetime
+    count: int
+
+
+class EventApi(Protocol):
+    """What the recorder needs of the API server's client."""
+
+    async def post(self, path: str, body: Any) -> Any: ...
+
+    async def patch(self, path: str, body: Any, content_type: str = ...) -> Any: ...
+
+
+class EventRecorder:
+    """Takes events at once and writes them when there is time."""
+
+    def __init__(self, api: EventApi, *, clock: Callable[[], datetime]) -> None:
+        self._api = api
+        self._clock = clock
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
+        self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
+        self.dropped = 0
+        self.written = 0
+
+    def record(self, event: Event) -> None:
+        """Say it, unless the same was said within REPEAT_AFTER."""
+        if not event.subject.uid or self._is_recent(event):
+            return
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def _is_recent(self, event: Event) -> bool:
+        now = self._clock()
+        known = self._written.get(event.key)
+        if known is not None and now - known.last < REPEAT_AFTER:
+            return True
+        if known is None:
+            known = _Written(name="", first=now, last=now, count=0)
+            self._written[event.key] = known
+            if len(self._written) > MAX_REMEMBERED:
+                self._written.popitem(last=False)
+        known.last = now
+        self._written.move_to_end(event.key)
+        return False
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WRITERS):
+                group.create_task(self._write_forever())
+
+    async def flush(self, *, seconds: float) -> None:
+        """Wait until all is written, at most so long: the last words before a stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._queue.join()
+
+    async def _write_forever(self) -> None:
+        while True:
+            event = await self._queue.get()
+            try:
+                await self._write(event)
+                self.written += 1
+            except KubeError as error:
+                # An event is a courtesy: it is not worth a retry that would delay the next.
+                logger.debug("event %s of %s not written: %s", event.reason, event.subject.name, error)
+                self.dropped += 1
+            finally:
+                self._queue.task_done()
+
+    async def _write(self, event: Event) -> None:
+        known = self._written.get(event.key)
+        now = self._clock()
+        if known is not None and known.name:
+            known.count += 1
+            body = {"count": known.count, "lastTimestamp": format_time(now)}
+            path = f"{_path(event.subject)}/{known.name}"
+            try:
+                await self._api.patch(path, body)
+                return
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                # The API server forgets events after an hour: begin a new one.
+        name = _name(event, now)
+        if known is not None:
+            known.name, known.count, known.first = name, 1, now
+        await self._api.post(_path(event.subject), _manifest(event, name=name, now=now))
+
+
+def _namespace(subject: Subject) -> str:
+    # Events of cluster-scoped objects live in "default": the API server allows no other for them.
+    return subject.namespace or "default"
+
+
+def _path(subject: Subject) -> str:
+    return f"/api/v1/namespaces/{_namespace(subject)}/events"
+
+
+def _name(event: Event, now: datetime) -> str:
+    digest = hashlib.sha256("\0".join(event.key).encode()).hexdigest()[:8]
+    return f"{event.subject.name[:200]}.{int(now.timestamp() * 1_000_000):x}{digest}"
+
+
+def _manifest(event: Event, *, name: str, now: datetime) -> dict[str, Any]:
+    message = event.message if len(event.message) <= MAX_MESSAGE else event.message[: MAX_MESSAGE - 1] + "…"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": _namespace(event.subject)},
+        "involvedObject": event.subject.reference(),
+        "type": event.type.value,
+        "reason": event.reason,
+        "message": message,
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": format_time(now),
+        "lastTimestamp": format_time(now),
+        "count": 1,
+    }

@@ -1,0 +1,210 @@
+"""Verdicts in words: the one place where a decision's reason becomes text for users.
+
+The same phrase stands in status, event, log line and on the terminal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+
+from springtide.cluster.quantity import render_quantity
+from springtide.planning.plan import (
+    BlockReason,
+    Cancellation,
+    GroupRefusal,
+    GroupVerdict,
+    NodeVerdict,
+    PendingOutcome,
+    PendingVerdict,
+    PodBlock,
+    Purchase,
+    PurchaseReason,
+    Removal,
+    UnregisteredRemoval,
+)
+from springtide.scheduling.verdict import Misfit, Plugin
+
+
+def elapsed(duration: timedelta) -> str:
+    """A duration as people read it: "2m0s", "1h5m", "35s"."""
+    seconds = max(0, round(duration.total_seconds()))
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def misfit(verdict: Misfit) -> str:
+    """Why a pod does not fit a node, with the numbers."""
+    match verdict.plugin:
+        case Plugin.NODE_RESOURCES_FIT if verdict.subject == "pods":
+            return "the node takes no more pods"
+        case Plugin.NODE_RESOURCES_FIT:
+            requested = render_quantity(verdict.subject, verdict.requested)
+            free = render_quantity(verdict.subject, max(0, verdict.free))
+            return f"needs {requested} {verdict.subject}, a node has {free} free"
+        case Plugin.TAINT_TOLERATION:
+            return f"taint {verdict.subject} is not tolerated"
+        case Plugin.NODE_AFFINITY:
+            return f"node selector or affinity does not match{_about(verdict.subject)}"
+        case Plugin.NODE_PORTS:
+            return f"host port {verdict.subject} is taken"
+        case Plugin.NODE_NAME:
+            return f"the pod asks for the node {verdict.subject}"
+        case Plugin.NODE_UNSCHEDULABLE:
+            return "the node is cordoned"
+        case Plugin.NOT_MODELLED:
+            return f"{verdict.subject} is not simulated yet, so no node is bought for it"
+
+
+def _about(subject: str) -> str:
+    return f" ({subject})" if subject else ""
+
+
+_REFUSALS = {
+    GroupRefusal.MAX_REACHED: "max size reached",
+    GroupRefusal.BACKOFF: "in backoff after a failed scale-up",
+    GroupRefusal.LIMIT: "limit reached",
+    GroupRefusal.NOT_HEALTHY: "too many unready nodes",
+    GroupRefusal.NO_TEMPLATE: "unknown what its nodes look like",
+    GroupRefusal.LEFT_ALONE: "its NodePool is not ready",
+    GroupRefusal.PAUSED: "paused",
+    GroupRefusal.DRY_RUN: "dry run",
+    GroupRefusal.FORBIDDEN: "purchases are not allowed now",
+    GroupRefusal.FROM_ZERO_OFF: "scaling from zero is off",
+    GroupRefusal.NOT_CHOSEN: "another group was chosen",
+}
+
+
+def group_verdict(verdict: GroupVerdict) -> str:
+    """Why a group does not help a pending pod: the reason without the group's name."""
+    if verdict.misfit is not None:
+        return misfit(verdict.misfit)
+    if verdict.refusal is None:
+        return "chosen" if verdict.used else "would fit"
+    return _REFUSALS[verdict.refusal] + (f" ({verdict.detail})" if verdict.detail else "")
+
+
+def not_triggered(verdict: PendingVerdict) -> str:
+    """The NotTriggerScaleUp message: reasons over all groups, the commonest first."""
+    reasons = Counter(group_verdict(group) for group in verdict.groups)
+    if not reasons:
+        return f"no node is bought: {verdict.detail or 'there is no node group that could grow'}"
+    listed = "; ".join(
+        f"{count} {'group' if count == 1 else 'groups'}: {text}{_which(verdict.groups, text)}"
+        for text, count in reasons.most_common(8)
+    )
+    return f"no node is bought: {listed}"
+
+
+def _which(groups: Iterable[GroupVerdict], text: str) -> str:
+    names = [f"{group.pool}/{group.group}" for group in groups if group_verdict(group) == text]
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f" [{shown}]"
+
+
+def pending_outcome(verdict: PendingVerdict) -> str:
+    """What becomes of pending pods, in a few words."""
+    match verdict.outcome:
+        case PendingOutcome.FITS_EXISTING:
+            return "fits a node that is there" + _about(verdict.detail)
+        case PendingOutcome.FITS_UPCOMING:
+            return "waits for a node that is on its way" + _about(verdict.detail)
+        case PendingOutcome.TRIGGERS:
+            return "a node is bought for it"
+        case PendingOutcome.NO_GROUP:
+            return not_triggered(verdict)
+        case PendingOutcome.TOO_YOUNG:
+            return "younger than newPodDelay" + _about(verdict.detail)
+        case PendingOutcome.IGNORED:
+            return "does not count" + _about(verdict.detail)
+
+
+def pods_count(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def nodes_count(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
+
+
+def purchase(decision: Purchase) -> str:
+    """general/asg-a 4->5 (max 8) for 3 pods."""
+    why = (
+        "to reach the minimum"
+        if decision.reason is PurchaseReason.BELOW_MINIMUM
+        else f"for {pods_count(len(decision.pods))}"
+    )
+    size = f"{decision.from_target}->{decision.to_target} (max {decision.max_size})"
+    return f"{decision.pool}/{decision.group} {size} {why}"
+
+
+def cancellation(decision: Cancellation) -> str:
+    return (
+        f"{decision.pool}/{decision.group} {decision.from_target}->{decision.to_target}: "
+        f"{decision.failure}: {decision.message}"
+    )
+
+
+def removal(decision: Removal) -> str:
+    """ip-10-0-3-7 (general/asg-a): Underutilized, utilization 0.055, 3 pods to move."""
+    moving = f", {pods_count(len(decision.pods_to_evict))} to move" if decision.pods_to_evict else ""
+    return (
+        f"{decision.node} ({decision.pool}/{decision.group}): {decision.reason}, "
+        f"utilization {decision.utilization:.3f}{moving}"
+    )
+
+
+def unregistered(decision: UnregisteredRemoval) -> str:
+    return f"{decision.pool}/{decision.group}: {', '.join(decision.instances)}: {decision.message}"
+
+
+_POD_BLOCKS = {
+    PodBlock.CONTROLLER_NOT_FOUND: "its controller is gone",
+    PodBlock.MIN_REPLICAS_REACHED: "its controller has too few replicas",
+    PodBlock.NOT_REPLICATED: "no controller would replace it",
+    PodBlock.LOCAL_STORAGE: "it has local storage",
+    PodBlock.NOT_SAFE_TO_EVICT: "annotated safe-to-evict=false",
+    PodBlock.DO_NOT_DISRUPT: "annotated do-not-disrupt",
+    PodBlock.SYSTEM_POD: "kube-system pod without a PodDisruptionBudget",
+    PodBlock.NOT_ENOUGH_PDB: "its PodDisruptionBudget allows no disruption",
+}
+
+_BLOCKS = {
+    BlockReason.SCALE_DOWN_DISABLED_ANNOTATION: "annotated scale-down-disabled",
+    BlockReason.SCALE_DOWN_DISABLED: "scale-down is disabled",
+    BlockReason.SCALE_DOWN_UNREADY_DISABLED: "removal of unready nodes is disabled",
+    BlockReason.NOT_AUTOSCALED: "belongs to no NodePool",
+    BlockReason.NOT_UNNEEDED_LONG_ENOUGH: "not unneeded long enough",
+    BlockReason.NOT_UNREADY_LONG_ENOUGH: "not unready long enough",
+    BlockReason.MIN_SIZE_REACHED: "minimum size reached",
+    BlockReason.MINIMAL_LIMIT_EXCEEDED: "the policy's lower limit is reached",
+    BlockReason.CURRENTLY_BEING_DELETED: "being removed",
+    BlockReason.NOT_UNDERUTILIZED: "in use",
+    BlockReason.NO_PLACE_TO_MOVE_PODS: "its pods fit nowhere else",
+    BlockReason.BLOCKED_BY_POD: "a pod blocks",
+    BlockReason.BLOCKED_BY_ON_COMPLETION_POD: "waits until a pod completes",
+    BlockReason.NOT_MODELLED: "a pod's constraints are not simulated yet",
+    BlockReason.COOL_DOWN: "cooling down",
+    BlockReason.PARALLELISM: "enough removals at a time",
+    BlockReason.NOT_STARTED: "still starting",
+    BlockReason.FORBIDDEN: "removals are not allowed now",
+    BlockReason.PAUSED: "paused",
+    BlockReason.DRY_RUN: "dry run",
+    BlockReason.LEFT_ALONE: "its NodePool is not ready",
+}
+
+
+def node_block(verdict: NodeVerdict) -> str:
+    """Why a node stays; empty when nothing holds it."""
+    if verdict.block is None:
+        return ""
+    if verdict.pod_block is not None:
+        return f"pod {verdict.pod}: {_POD_BLOCKS[verdict.pod_block]} ({verdict.pod_block})"
+    text = _BLOCKS[verdict.block]
+    if verdict.pod:
+        text += f": pod {verdict.pod}"
+    return text + (f" ({verdict.detail})" if verdict.detail else "")

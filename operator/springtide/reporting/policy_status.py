@@ -1,0 +1,93 @@
+"""An AutoscalerPolicy's status from one pass: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from springtide.api.conditions import Condition, ConditionType, Reason, is_true, set_condition
+from springtide.api.policy_status import AutoscalerPolicyStatus, PassReport, PoolCounts
+from springtide.api.settings import Mode
+from springtide.cluster.snapshot import PolicyView, Snapshot
+from springtide.planning.plan import PendingOutcome, Plan
+from springtide.reporting.plan_notes import summary
+
+
+@dataclass(frozen=True, slots=True)
+class PassFacts:
+    """What one pass did, for the policy's status."""
+
+    snapshot: Snapshot
+    plan: Plan
+    duration: timedelta
+    phases: Mapping[str, timedelta]
+    pool_conditions: Mapping[str, tuple[Condition, ...]]
+    """By pool name."""
+
+
+def policy_status(
+    policy: PolicyView, facts: PassFacts, before: AutoscalerPolicyStatus
+) -> AutoscalerPolicyStatus:
+    """The status after a pass. Times and durations are heartbeat fields: the writer decides when they are worth a write."""
+    return AutoscalerPolicyStatus(
+        observed_generation=policy.generation,
+        pools=_pools(policy, facts),
+        last_pass=PassReport(
+            time=facts.plan.now,
+            plan_id=facts.plan.id,
+            duration=facts.duration,
+            phases=dict(facts.phases),
+            pending_pods=pending_pods(facts.plan),
+            summary=summary(facts.plan)[:1024],
+        ),
+        last_probe_time=before.last_probe_time,
+        conditions=_conditions(policy, facts, before.conditions),
+    )
+
+
+def pending_pods(plan: Plan) -> int:
+    """Pods that wait for a place, whatever becomes of them."""
+    return sum(len(v.pods) for v in plan.pending if v.outcome is not PendingOutcome.IGNORED)
+
+
+def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:
+    mine = [view for view in facts.snapshot.pools if view.policy == policy.name]
+    modes = [view.mode for view in mine]
+    ready = [view for view in mine if is_true(facts.pool_conditions.get(view.name, ()), ConditionType.READY)]
+    return PoolCounts(
+        total=len(mine),
+        ready=len(ready),
+        active=modes.count(Mode.ACTIVE),
+        dry_run=modes.count(Mode.DRY_RUN),
+        paused=modes.count(Mode.PAUSED),
+    )
+
+
+def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
+    snapshot = facts.snapshot
+    status, reason, message = True, Reason.ACCEPTED, "followed"
+    if snapshot.cluster_autoscaler:
+        status, reason = False, Reason.CLUSTER_AUTOSCALER_ACTIVE
+        message = f"Cluster Autoscaler is running (its Lease is held by {snapshot.cluster_autoscaler})"
+    elif snapshot.purchases_forbidden or snapshot.removals_forbidden:
+        status, reason = False, Reason.STALE_PICTURE
+        message = snapshot.purchases_forbidden or snapshot.removals_forbidden
+    elif not facts.plan.cluster_healthy:
+        status, reason, message = (
+            False,
+            Reason.CLUSTER_UNHEALTHY,
+            "too many nodes are unready: nothing is changed",
+        )
+    elif policy.spec.mode is not Mode.ACTIVE:
+        reason = Reason.PAUSED if policy.spec.mode is Mode.PAUSED else Reason.DRY_RUN
+        message = "nothing is bought or removed"
+    return set_condition(
+        before,
+        ConditionType.READY,
+        status,
+        reason=reason,
+        message=message,
+        generation=policy.generation,
+        now=facts.plan.now,
+    )

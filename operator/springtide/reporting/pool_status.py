@@ -1,0 +1,197 @@
+"""A NodePool's status from one pass: pure, so that the same facts give the same bytes and nothing is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from springtide.api.conditions import Condition
+from springtide.api.model import overrides_from
+from springtide.api.nodepool_status import (
+    MAX_CANDIDATES,
+    MAX_GROUPS,
+    Candidate,
+    Decision,
+    EffectiveSettings,
+    GroupBackoff,
+    GroupError,
+    GroupPurchase,
+    GroupStatus,
+    NodeCounts,
+    NodePoolStatus,
+    PoolSize,
+    ScaleDownState,
+    ScaleDownStatus,
+    ScaleUpState,
+    ScaleUpStatus,
+    Utilization,
+)
+from springtide.api.settings import ScaleDownOverrides, ScaleUpOverrides
+from springtide.cluster.groups import NodeGroup
+from springtide.cluster.snapshot import GroupMemory, PoolView
+from springtide.planning.plan import GroupPlan, NodeVerdict, PoolPlan
+from springtide.reporting import phrases
+
+MESSAGE_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """Everything a status is made of."""
+
+    view: PoolView
+    plan: PoolPlan
+    memory: Mapping[str, GroupMemory]
+    last_scale_up: datetime | None
+    last_scale_down: datetime | None
+    last_scale_down_failure: datetime | None
+    policy_generation: int | None
+    conditions: tuple[Condition, ...]
+    decision: Decision | None
+    errors: Mapping[str, GroupError] = field(default_factory=dict)
+    """Last error by group id."""
+
+
+def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> NodePoolStatus:
+    """The status after a pass. `before` gives the transition times and the heartbeat, which stay when nothing changed."""
+    view, plan = facts.view, facts.plan
+    return NodePoolStatus(
+        observed_generation=view.generation,
+        effective=EffectiveSettings(
+            policy_generation=facts.policy_generation,
+            mode=view.mode,
+            min_size=plan.min_size,
+            max_size=plan.max_size,
+            scale_up=overrides_from(ScaleUpOverrides, view.settings.scale_up),
+            scale_down=overrides_from(ScaleDownOverrides, view.settings.scale_down),
+        ),
+        size=PoolSize(target=plan.target, min=plan.min_size, max=plan.max_size),
+        nodes=_counts(plan),
+        groups=_groups(facts),
+        scale_up=_scale_up(facts, before.scale_up, now),
+        scale_down=_scale_down(plan, before.scale_down, now),
+        utilization_percent=_utilization(plan),
+        hourly_cost=None if plan.hourly_cost is None else _price(plan.hourly_cost),
+        last_scale_up_time=facts.last_scale_up,
+        last_scale_down_time=facts.last_scale_down,
+        last_scale_down_failure_time=facts.last_scale_down_failure,
+        last_probe_time=before.last_probe_time,
+        last_decision=facts.decision or before.last_decision,
+        conditions=facts.conditions,
+    )
+
+
+def _price(amount: float) -> str:
+    return f"{amount:.4f}".rstrip("0").rstrip(".")
+
+
+def _utilization(plan: PoolPlan) -> Utilization | None:
+    if plan.utilization_cpu_percent is None or plan.utilization_memory_percent is None:
+        return None
+    return Utilization(cpu=plan.utilization_cpu_percent, memory=plan.utilization_memory_percent)
+
+
+def _counts(plan: PoolPlan) -> NodeCounts:
+    counts = plan.counts
+    return NodeCounts(
+        registered=counts.registered,
+        ready=counts.ready,
+        unready=counts.unready,
+        not_started=counts.not_started,
+        long_not_started=counts.long_not_started,
+        unregistered=counts.unregistered,
+        long_unregistered=counts.long_unregistered,
+        being_deleted=counts.being_deleted,
+    )
+
+
+def _groups(facts: PoolFacts) -> tuple[GroupStatus, ...]:
+    plans = {group.group: group for group in facts.plan.groups}
+    known = [group for group in facts.view.groups if group.id in plans][:MAX_GROUPS]
+    return tuple(_group(group, plans[group.id], facts) for group in known)
+
+
+def _group(group: NodeGroup, plan: GroupPlan, facts: PoolFacts) -> GroupStatus:
+    memory = facts.memory.get(group.id, GroupMemory())
+    return GroupStatus(
+        id=group.id,
+        zones=group.zones,
+        target=plan.target,
+        min=group.min_size,
+        max=group.max_size,
+        ready=plan.counts.ready,
+        unfulfilled=plan.unfulfilled,
+        purchase=_purchase(memory),
+        backoff=_backoff(memory),
+        last_error=facts.errors.get(group.id),
+        failures_seen_until=memory.failures_seen_until,
+        ever_registered=memory.ever_matched,
+        template_source=group.template.source[:MESSAGE_LIMIT] if group.template else None,
+    )
+
+
+def _purchase(memory: GroupMemory) -> GroupPurchase | None:
+    if memory.purchase is None:
+        return None
+    purchase = memory.purchase
+    return GroupPurchase(
+        since=purchase.since,
+        from_=purchase.from_target,
+        to=purchase.to_target,
+        plan_id=purchase.plan_id or None,
+    )
+
+
+def _backoff(memory: GroupMemory) -> GroupBackoff | None:
+    if memory.backoff is None:
+        return None
+    backoff = memory.backoff
+    return GroupBackoff(
+        until=backoff.until,
+        reason=backoff.reason.value,
+        failures=backoff.failures,
+        last_failure_time=backoff.last_failure,
+    )
+
+
+def _scale_up(facts: PoolFacts, before: ScaleUpStatus | None, now: datetime) -> ScaleUpStatus:
+    state = ScaleUpState(facts.plan.scale_up.value)
+    outstanding = [memory.purchase for memory in facts.memory.values() if memory.purchase is not None]
+    came_from, going_to = (before.from_, before.to) if before else (None, None)
+    if outstanding:
+        going_to = facts.plan.target
+        came_from = going_to - sum(purchase.to_target - purchase.from_target for purchase in outstanding)
+    reason = facts.decision.summary if facts.decision and facts.decision.action == "ScaleUp" else None
+    return ScaleUpStatus(
+        state=state,
+        from_=None if came_from is None else max(0, came_from),
+        to=going_to,
+        reason=reason or (before.reason if before else None),
+        last_transition_time=_transition(before.state if before else None, state, before, now),
+    )
+
+
+def _scale_down(plan: PoolPlan, before: ScaleDownStatus | None, now: datetime) -> ScaleDownStatus:
+    state = ScaleDownState(plan.scale_down.value)
+    return ScaleDownStatus(
+        state=state,
+        candidate_count=len(plan.candidates),
+        candidates=tuple(_candidate(verdict) for verdict in plan.candidates[:MAX_CANDIDATES]),
+        last_transition_time=_transition(before.state if before else None, state, before, now),
+    )
+
+
+def _transition(
+    old: object, new: object, before: ScaleUpStatus | ScaleDownStatus | None, now: datetime
+) -> datetime | None:
+    return before.last_transition_time if before is not None and old == new else now
+
+
+def _candidate(verdict: NodeVerdict) -> Candidate:
+    return Candidate(
+        node=verdict.node,
+        since=verdict.unneeded_since,
+        utilization_percent=max(0, round(100 * (verdict.utilization or 0.0))),
+        blocked_by=phrases.node_block(verdict)[:MESSAGE_LIMIT] or None,
+    )

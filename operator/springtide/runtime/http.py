@@ -1,0 +1,47 @@
+"""The HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for the kubelet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+Check = Callable[[], str]
+"""Returns what is wrong in one line; empty when all is well."""
+
+
+def make_app(*, registry: CollectorRegistry, healthy: Check, ready: Check) -> web.Application:
+    """The application; the checks are asked at every request."""
+    app = web.Application()
+    app.router.add_get("/metrics", make_aiohttp_handler(registry))
+    app.router.add_get("/healthz", _probe(healthy))
+    app.router.add_get("/readyz", _probe(ready))
+    return app
+
+
+def _probe(check: Check) -> Callable[[web.Request], Any]:
+    async def answer(_: web.Request) -> web.Response:
+        wrong = check()
+        return web.Response(status=503, text=wrong + "\n") if wrong else web.Response(text="ok\n")
+
+    return answer
+
+
+@asynccontextmanager
+async def serve(app: web.Application, *, host: str, port: int) -> AsyncIterator[int]:
+    """Serve until the context ends; yields the port in use (a free one when `port` is 0).
+
+    Raises OSError when the address cannot be had.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
