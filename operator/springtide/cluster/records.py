@@ -75,6 +75,15 @@ class PodRecord:
     """Last transition to PodScheduled=False, reason Unschedulable."""
     gated: bool = False
     """Held by scheduling gates: not pending for us."""
+    own_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of this pod alone (its index, its Job's uid), which its shape leaves out."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """All labels of the pod: what selectors must be matched with."""
+        if not self.own_labels:
+            return self.shape.labels
+        return {**self.shape.labels, **self.own_labels}
 
     @property
     def key(self) -> str:
@@ -115,7 +124,8 @@ class NodeRecord:
     ready: bool = False
     ready_changed_at: datetime | None = None
     """Last transition of the Ready condition; None if the kubelet never reported."""
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
+    """Not compared: a node whose heartbeat was written is still the same node to every decision."""
     deletion_timestamp: datetime | None = None
 
 

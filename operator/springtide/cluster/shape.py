@@ -1,7 +1,8 @@
 """Pod shapes: the equivalence classes of pods that the scheduler cannot tell apart.
 
-A shape carries everything that scheduling reads of a pod. Two pods with equal shapes get equal verdicts on every
-node, so all work of a pass is per shape. Shapes are interned (see cluster.shape_table): identity is equality.
+A shape carries everything that scheduling reads of a pod. Two pods with equal shapes get equal verdicts on
+every node, so all work of a pass is per shape. Shapes are interned (see cluster.shape_table): identity is
+equality.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class PodShape:
     """Everything scheduling reads of a pod. Compared by identity: get them from a ShapeTable only."""
 
     number: int
-    """Dense index, unique within the process: rows of arrays."""
+    """Dense index: rows of arrays. Unique among the shapes alive; a later shape may get it once this one is
+    gone, so a cache that outlives a snapshot is keyed by the shape itself (weakly), never by its number."""
     namespace: str
     labels: Mapping[str, str]
     requests: Mapping[str, int]

@@ -1,0 +1,285 @@
+"""Kubernetes objects as they come over the wire, naming only the fields that decisions need.
+
+msgspec skips every field that is not named without building it: decoding real pods this way is thirty times
+cheaper than into dicts. Structs here live only until they are turned into records (cluster.decode).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+ResourceTexts = dict[str, str]
+"""Resource name -> quantity as text."""
+
+
+class Wire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """Base of all: camelCase names; defaults are left out when a struct is encoded (keys of shapes)."""
+
+
+class Present(Wire):
+    """An object of which only the presence matters."""
+
+
+class OwnerWire(Wire):
+    kind: str
+    name: str
+    uid: str
+    api_version: str = ""
+    controller: bool = False
+
+
+class MetaWire(Wire):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerWire, ...] = ()
+
+
+class ObjectWire(Wire):
+    """What every object has. Informers know no more of what they carry."""
+
+    metadata: MetaWire = msgspec.field(default_factory=MetaWire)
+
+
+class ConditionWire(Wire):
+    type: str
+    status: str = ""
+    reason: str = ""
+    last_transition_time: datetime | None = None
+
+
+class ResourcesWire(Wire):
+    requests: ResourceTexts | None = None
+    limits: ResourceTexts | None = None
+
+
+class PortWire(Wire):
+    container_port: int = 0
+    host_port: int = 0
+    protocol: str = "TCP"
+    host_ip: str = msgspec.field(default="", name="hostIP")
+
+
+class ContainerWire(Wire):
+    name: str = ""
+    resources: ResourcesWire | None = None
+    ports: tuple[PortWire, ...] = ()
+    restart_policy: str = ""
+    """Always on an init container makes it a sidecar."""
+
+
+class RequirementWire(Wire):
+    """An entry of matchExpressions or matchFields, of nodes or labels."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class NodeTermWire(Wire):
+    match_expressions: tuple[RequirementWire, ...] = ()
+    match_fields: tuple[RequirementWire, ...] = ()
+
+
+class NodeSelectorWire(Wire):
+    node_selector_terms: tuple[NodeTermWire, ...] = ()
+
+
+class NodeAffinityWire(Wire):
+    """Preferred terms are not read: they never decide whether a pod fits."""
+
+    required_during_scheduling_ignored_during_execution: NodeSelectorWire | None = None
+
+
+class PodAffinityWire(Wire):
+    """Preferred terms are not read: they never decide whether a pod fits."""
+
+    required_during_scheduling_ignored_during_execution: tuple[dict[str, Any], ...] = ()
+
+
+class AffinityWire(Wire):
+    node_affinity: NodeAffinityWire | None = None
+    pod_affinity: PodAffinityWire | None = None
+    pod_anti_affinity: PodAffinityWire | None = None
+
+
+class TolerationWire(Wire):
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class EmptyDirWire(Wire):
+    medium: str = ""
+
+
+class VolumeWire(Wire):
+    """The kinds of volume that die with the node or tie the pod to some nodes; other kinds do neither."""
+
+    name: str = ""
+    host_path: Present | None = None
+    empty_dir: EmptyDirWire | None = None
+    persistent_volume_claim: Present | None = None
+    ephemeral: Present | None = None
+    gce_persistent_disk: Present | None = None
+    aws_elastic_block_store: Present | None = None
+    azure_disk: Present | None = None
+    cinder: Present | None = None
+    vsphere_volume: Present | None = None
+    portworx_volume: Present | None = None
+    iscsi: Present | None = None
+    rbd: Present | None = None
+
+    @property
+    def constrains_placement(self) -> bool:
+        """VolumeBinding, VolumeZone, VolumeRestrictions or NodeVolumeLimits of the scheduler look at it."""
+        return any(
+            source is not None
+            for source in (
+                self.persistent_volume_claim,
+                self.ephemeral,
+                self.gce_persistent_disk,
+                self.aws_elastic_block_store,
+                self.azure_disk,
+                self.cinder,
+                self.vsphere_volume,
+                self.portworx_volume,
+                self.iscsi,
+                self.rbd,
+            )
+        )
+
+    @property
+    def dies_with_node(self) -> bool:
+        """Cluster Autoscaler's local storage: hostPath, and emptyDir unless its medium is Memory."""
+        return self.host_path is not None or (
+            self.empty_dir is not None and self.empty_dir.medium != "Memory"
+        )
+
+
+class PodSpecWire(Wire):
+    node_name: str = ""
+    scheduler_name: str = "default-scheduler"
+    restart_policy: str = "Always"
+    termination_grace_period_seconds: int | None = None
+    priority: int | None = None
+    host_network: bool = False
+    node_selector: dict[str, str] | None = None
+    affinity: AffinityWire | None = None
+    tolerations: tuple[TolerationWire, ...] = ()
+    containers: tuple[ContainerWire, ...] = ()
+    init_containers: tuple[ContainerWire, ...] = ()
+    overhead: ResourceTexts | None = None
+    resources: ResourcesWire | None = None
+    """Pod-level resources."""
+    topology_spread_constraints: tuple[dict[str, Any], ...] = ()
+    volumes: tuple[VolumeWire, ...] = ()
+    resource_claims: tuple[Present, ...] = ()
+    scheduling_gates: tuple[Present, ...] = ()
+
+
+class ContainerStatusWire(Wire):
+    name: str = ""
+    resources: ResourcesWire | None = None
+    """What the runtime has actuated; absent before the kubelet reports it."""
+    allocated_resources: ResourceTexts | None = None
+
+
+class PodStatusWire(Wire):
+    phase: str = ""
+    nominated_node_name: str = ""
+    conditions: tuple[ConditionWire, ...] = ()
+    container_statuses: tuple[ContainerStatusWire, ...] = ()
+    init_container_statuses: tuple[ContainerStatusWire, ...] = ()
+    resources: ResourcesWire | None = None
+    """Pod-level resources that the runtime has actuated."""
+    allocated_resources: ResourceTexts | None = None
+
+
+class PodWire(ObjectWire):
+    spec: PodSpecWire = msgspec.field(default_factory=PodSpecWire)
+    status: PodStatusWire = msgspec.field(default_factory=PodStatusWire)
+
+
+class TaintWire(Wire):
+    key: str
+    effect: str
+    value: str = ""
+
+
+class NodeSpecWire(Wire):
+    provider_id: str = msgspec.field(default="", name="providerID")
+    unschedulable: bool = False
+    taints: tuple[TaintWire, ...] = ()
+
+
+class NodeStatusWire(Wire):
+    capacity: ResourceTexts | None = None
+    allocatable: ResourceTexts | None = None
+    conditions: tuple[ConditionWire, ...] = ()
+
+
+class NodeWire(ObjectWire):
+    spec: NodeSpecWire = msgspec.field(default_factory=NodeSpecWire)
+    status: NodeStatusWire = msgspec.field(default_factory=NodeStatusWire)
+
+
+class LabelSelectorWire(Wire):
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[RequirementWire, ...] = ()
+
+
+class BudgetSpecWire(Wire):
+    selector: LabelSelectorWire | None = None
+
+
+class BudgetStatusWire(Wire):
+    disruptions_allowed: int = 0
+
+
+class BudgetWire(ObjectWire):
+    spec: BudgetSpecWire = msgspec.field(default_factory=BudgetSpecWire)
+    status: BudgetStatusWire = msgspec.field(default_factory=BudgetStatusWire)
+
+
+class WorkloadSpecWire(Wire):
+    replicas: int | None = None
+    parallelism: int | None = None
+
+
+class WorkloadWire(ObjectWire):
+    """ReplicaSet, ReplicationController, StatefulSet or Job: which one, its informer knows."""
+
+    spec: WorkloadSpecWire = msgspec.field(default_factory=WorkloadSpecWire)
+
+
+class PodTemplateWire(ObjectWire):
+    spec: PodSpecWire = msgspec.field(default_factory=PodSpecWire)
+
+
+class DaemonSetSpecWire(Wire):
+    template: PodTemplateWire = msgspec.field(default_factory=PodTemplateWire)
+
+
+class DaemonSetWire(ObjectWire):
+    spec: DaemonSetSpecWire = msgspec.field(default_factory=DaemonSetSpecWire)
+
+
+class LeaseSpecWire(Wire):
+    holder_identity: str | None = None
+    renew_time: datetime | None = None
+    lease_duration_seconds: int | None = None
+
+
+class LeaseWire(ObjectWire):
+    spec: LeaseSpecWire = msgspec.field(default_factory=LeaseSpecWire)
