@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
+
+import aiohttp
 
 from devcluster.api import Api, ApiError
 from devcluster.cloud.catalogue import instance_types
 from devcluster.cloud.failures import Failures, NeverRegisters
 from devcluster.cloud.fleet import EventKind, Fleet, FleetEvent
-from devcluster.cloud.model import Instance
+from devcluster.cloud.model import Instance, State
 from devcluster.nodes import FAKE_NODE_ANNOTATION, NODES, HollowNode, create_node, delete_node
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ TEMPLATE_TAG = "k8s.io/cluster-autoscaler/node-template/"
 
 PARALLEL_REQUESTS = 16
 """A burst of instances must not open hundreds of connections to the API server."""
+
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 2.0
+"""Between attempts to reach an API server that fails: the first delay, doubled up to the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +59,16 @@ class Bridge:
         self._tasks: set[asyncio.Task[None]] = set()
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL_REQUESTS)
-        fleet.listen(self._on_event)
-        self._open = True
+        self._fleet = fleet
+        self._open = False
 
     async def __aenter__(self) -> Self:
+        self._open = True
+        self._fleet.listen(self._on_event)
+        for group in self._fleet.groups.values():
+            for instance in group.instances.values():
+                if instance.state is State.IN_SERVICE:
+                    self._on_event(FleetEvent(EventKind.IN_SERVICE, instance))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,30 +98,41 @@ class Bridge:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except (ApiError, OSError) as error:
-            # The control plane may be stopping, or a test may have taken it away.
+        except ApiError as error:
             _LOG.warning("the bridge could not update the cluster: %s", error)
+
+    async def _persist(self, request: Callable[[], Awaitable[object]]) -> None:
+        """Repeat a request while the API server fails or is away, as kubelets do; refusals are raised."""
+        delay_s = FIRST_RETRY_S
+        while True:
+            try:
+                async with self._slots:
+                    await request()
+            except (aiohttp.ClientError, TimeoutError, ApiError) as error:
+                if isinstance(error, ApiError) and error.status < 500 and error.status != 429:
+                    raise
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, LAST_RETRY_S)
+            else:
+                return
 
     async def _join(self, instance: Instance) -> None:
         await asyncio.sleep(self._options.registration_s)
         node = hollow_node(instance, self._options)
-        async with self._slots:
-            await create_node(self._api, node)
+        await self._persist(lambda: create_node(self._api, node))
         if self._options.readiness_s > 0:
             await asyncio.sleep(self._options.readiness_s)
             annotations = {"metadata": {"annotations": {FAKE_NODE_ANNOTATION: "fake"}}}
-            async with self._slots:
-                await self._api.patch(f"{NODES}/{node.name}", annotations)
+            await self._persist(lambda: self._api.patch(f"{NODES}/{node.name}", annotations))
 
     async def _leave(self, instance: Instance, joining: asyncio.Task[None] | None) -> None:
         if joining is not None:
             joining.cancel()
             await asyncio.gather(joining, return_exceptions=True)
         name = instance.private_dns_name
-        async with self._slots:
-            await delete_node(self._api, name)
-            if self._options.delete_pods:
-                await self._delete_pods(name)
+        await self._persist(lambda: delete_node(self._api, name))
+        if self._options.delete_pods:
+            await self._persist(lambda: self._delete_pods(name))
 
     async def _delete_pods(self, node: str) -> None:
         for pod in await self._api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}"):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import aioboto3
@@ -20,6 +21,7 @@ from devcluster.cloud.groups import Administrator, GroupSpec
 from devcluster.cloud.model import Instance
 from devcluster.cloud.moto import MotoServer
 from devcluster.cloud.proxy import OWNER_ACCESS_KEY, Proxy
+from devcluster.process import ProcessCrashed
 
 ACCESS_KEY = "AKIADEVCLUSTEROPERATR"
 """The key that `Cloud.environment` hands out; AWS's have 20 characters and begin like this one."""
@@ -35,17 +37,28 @@ class CloudOptions:
     failures: tuple[Rule, ...] = ()
     groups: tuple[GroupSpec, ...] = ()
     """Created at the start."""
-    moto_log: Path | None = None
+    logs: Path | None = None
+    """Folder for moto's log; a temporary one, gone at the end, unless given."""
 
 
 class Cloud:
     """The running cloud; ``async with`` starts and stops it."""
 
-    def __init__(self, options: CloudOptions | None = None, *, api: Api | None = None) -> None:
-        """Without `api` there is no cluster, and instances become no Nodes."""
+    def __init__(
+        self,
+        options: CloudOptions | None = None,
+        *,
+        api: Api | None = None,
+        on_crash: Callable[[ProcessCrashed], None] | None = None,
+    ) -> None:
+        """Without `api` there is no cluster, and instances become no Nodes, until `connect`.
+
+        `on_crash` is called when moto's process ends without being stopped.
+        """
         self.options = options or CloudOptions()
         self.failures = Failures(self.options.failures)
         self._api = api
+        self._on_crash = on_crash
         self._stack = AsyncExitStack()
         self._fleet: Fleet
         self._proxy: Proxy
@@ -53,18 +66,11 @@ class Cloud:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            moto = MotoServer(region=self.options.region, log_path=self.options.moto_log)
+            logs = self.options.logs or Path(stack.enter_context(TemporaryDirectory(prefix="moto-")))
+            moto = MotoServer(region=self.options.region, log=logs / "moto.log", on_crash=self._on_crash)
             await stack.enter_async_context(moto)
             self._fleet = Fleet(timings=self.options.timings, failures=self.failures)
             stack.callback(self._fleet.close)
-            if self._api is not None:
-                bridge = Bridge(
-                    api=self._api,
-                    fleet=self._fleet,
-                    failures=self.failures,
-                    options=self.options.bridge,
-                )
-                await stack.enter_async_context(bridge)
             self._proxy = await stack.enter_async_context(
                 Proxy(
                     fleet=self._fleet,
@@ -80,10 +86,20 @@ class Cloud:
             for spec in self.options.groups:
                 await self.create_group(spec)
             self._stack = stack.pop_all()
+        if self._api is not None:
+            await self.connect(self._api)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def connect(self, api: Api) -> None:
+        """Let the instances, those in service already included, be Nodes of this cluster from now on.
+
+        For a cluster that starts at the same time as the cloud; at most once.
+        """
+        bridge = Bridge(api=api, fleet=self._fleet, failures=self.failures, options=self.options.bridge)
+        await self._stack.enter_async_context(bridge)
 
     @property
     def endpoint_url(self) -> str:

@@ -3,85 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
+
+from devcluster.api import wait_for
+from devcluster.ports import LOOPBACK, free_ports
+from devcluster.process import Process, ProcessCrashed
 
 READY_TIMEOUT_S = 60.0
-"""Loading moto takes about 3 s on an idle machine; a cold disk cache or a busy machine multiplies that."""
+"""Loading moto takes 2 to 3 s on an idle machine; a cold disk cache or a busy machine multiplies that."""
 
-
-class MotoFailed(RuntimeError):
-    """moto's server did not start; the message carries its last log lines."""
+_MAIN = Path(__file__).with_name("moto_main.py")
 
 
 class MotoServer:
     """moto's server on a free loopback port; real HTTP, one process, gone when this one is gone."""
 
-    def __init__(self, *, region: str = "us-east-1", log_path: Path | None = None) -> None:
-        self._region = region
-        self._log_path = log_path
-        self._process: asyncio.subprocess.Process | None = None
-        self.url = ""
+    def __init__(
+        self, *, region: str, log: Path, on_crash: Callable[[ProcessCrashed], None] | None = None
+    ) -> None:
+        """`log` gets the server's output; `on_crash` is called when it ends without being stopped."""
+        [self._port] = free_ports(1)
+        # -P: the script's own folder, which holds a moto.py, must not come first on the path.
+        command = [sys.executable, "-P", str(_MAIN), str(self._port), region]
+        self.process = Process("moto", command, log=log, on_crash=on_crash)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{LOOPBACK}:{self._port}"
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        await self.process.start()
+        try:
+            await wait_for(self._ready, timeout=READY_TIMEOUT_S, what="moto's server to listen", poll=0.02)
+        except BaseException:
+            await self.process.stop(grace=0)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        # It holds nothing worth a farewell.
+        await self.process.stop(grace=0)
 
-    @property
-    def pid(self) -> int | None:
-        """Process id of the server, None when it does not run."""
-        return self._process.pid if self._process is not None else None
-
-    async def start(self) -> None:
-        """Start the server and wait until it answers; raises MotoFailed."""
-        log = self._open_log()
+    async def _ready(self) -> bool:
+        if self.process.crash is not None:
+            raise self.process.crash
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", str(Path(__file__).with_name("moto_main.py"))),
-                *("0", self._region, str(os.getpid())),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                # A Ctrl-C in the terminal is the parent's to handle: it stops us in its own order.
-                start_new_session=True,
-                env=os.environ | {"AWS_EC2_METADATA_DISABLED": "true"},
-            )
-        finally:
-            log.close()
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                line = await self._process.stdout.readline()
-        except BaseException:
-            await self.stop()
-            raise
-        if not line.startswith(b"ready "):
-            code = await self._process.wait()
-            raise MotoFailed(f"moto's server ended with code {code} before it was ready{self._log_tail()}")
-        self.url = f"http://127.0.0.1:{int(line.split()[1])}"
-
-    async def stop(self) -> None:
-        """End the server; it holds nothing worth a farewell, so it is killed."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
-
-    def _open_log(self) -> IO[bytes]:
-        path = self._log_path or Path(os.devnull)
-        return path.open("ab")
-
-    def _log_tail(self) -> str:
-        if self._log_path is None:
-            return ""
-        lines = self._log_path.read_text(errors="replace").splitlines()[-20:]
-        return "\n".join([":", *lines])
+            _, writer = await asyncio.open_connection(LOOPBACK, self._port)
+        except OSError:
+            return False
+        writer.close()
+        return True
