@@ -65,7 +65,10 @@ class Launches:
             if isinstance(key, LaunchTemplateRef):
                 templates.setdefault(key.id, []).append(key.version)
         await asyncio.gather(
-            *(self._read_template(id, sorted(versions)) for id, versions in sorted(templates.items())),
+            *(
+                self._read_template(template, sorted(versions))
+                for template, versions in sorted(templates.items())
+            ),
             self._read_configurations(sorted(key for key in stale if isinstance(key, str))),
         )
 

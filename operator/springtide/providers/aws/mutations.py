@@ -16,12 +16,12 @@ from springtide.providers.aws.iam import Operation
 from springtide.providers.aws.session import Answer, Region, answered_at
 from springtide.providers.base import (
     AmbiguousError,
-    ProviderError,
     RefusedError,
     TargetChange,
     TerminateOutcome,
     TerminateResult,
 )
+from springtide.providers.termination import terminate_each
 
 _GONE_STATES = frozenset({"shutting-down", "terminated"})
 """EC2 instance states of no return."""
@@ -66,41 +66,35 @@ class Mutations:
 
     async def terminate(self, name: str, instance_ids: Sequence[str]) -> Mapping[str, TerminateResult]:
         """See Provider.terminate. One call an instance: AWS has no other that lowers the desired capacity too."""
-        ids = list(dict.fromkeys(instance_ids))
         group = await self._fresh(name)
-        results = await self._not_in_group(group, [id for id in ids if group.instance(id) is None])
-        stopped = ""
-        for id in ids:
-            if id in results:
-                continue
-            if stopped:
-                results[id] = TerminateResult(TerminateOutcome.NOT_SENT, stopped)
-                continue
-            try:
-                results[id] = await self._terminate_one(group, id)
-            except AmbiguousError as error:
-                # The capacity is uncertain from here on, and so is the minimum that the next would have to respect.
-                results[id] = TerminateResult(TerminateOutcome.UNKNOWN, str(error))
-                stopped = str(error)
-            except ProviderError as error:
-                if not any(result.outcome is TerminateOutcome.TERMINATED for result in results.values()):
-                    raise
-                results[id] = TerminateResult(TerminateOutcome.NOT_SENT, str(error))
-                stopped = str(error)
-            if results[id].outcome is TerminateOutcome.TERMINATED:
-                group = replace(group, desired=group.desired - 1)
-        return results
+        absent = await self._not_in_group(
+            group, [wanted for wanted in instance_ids if group.instance(wanted) is None]
+        )
+        desired = group.desired
 
-    async def _terminate_one(self, group: AutoScalingGroup, id: str) -> TerminateResult:
-        instance = group.instance(id)
+        async def one(instance_id: str) -> TerminateResult:
+            nonlocal desired
+            if instance_id in absent:
+                return absent[instance_id]
+            result = await self._terminate_one(replace(group, desired=desired), instance_id)
+            if result.outcome is TerminateOutcome.TERMINATED:
+                desired -= 1
+            return result
+
+        return await terminate_each(instance_ids, one)
+
+    async def _terminate_one(self, group: AutoScalingGroup, instance_id: str) -> TerminateResult:
+        instance = group.instance(instance_id)
         if instance is None or instance.state is InstanceState.DELETING:
-            return TerminateResult(TerminateOutcome.ALREADY_GONE, f"instance {id} is terminating already")
+            return TerminateResult(
+                TerminateOutcome.ALREADY_GONE, f"instance {instance_id} is terminating already"
+            )
         if group.desired - 1 < group.min_size:
             why = f"would bring Auto Scaling group {group.name} below its minimum of {group.min_size}"
             return TerminateResult(TerminateOutcome.REFUSED, why)
         try:
             await self._region.call(
-                Operation.TERMINATE_INSTANCE, InstanceId=id, ShouldDecrementDesiredCapacity=True
+                Operation.TERMINATE_INSTANCE, InstanceId=instance_id, ShouldDecrementDesiredCapacity=True
             )
         except RefusedError as error:
             return TerminateResult(TerminateOutcome.REFUSED, str(error))
@@ -127,7 +121,9 @@ class Mutations:
             for reservation in reservations
             for instance in reservation["Instances"]
         }
-        return {id: _elsewhere(id, state=states.get(id, "terminated"), group=group.name) for id in ids}
+        return {
+            name: _elsewhere(name, state=states.get(name, "terminated"), group=group.name) for name in ids
+        }
 
     async def _set(self, group: AutoScalingGroup, capacity: int) -> Answer:
         try:
@@ -151,8 +147,13 @@ class Mutations:
         return replace(group, desired=self._acknowledged.desired(name, group.desired))
 
 
-def _elsewhere(id: str, *, state: str, group: str) -> TerminateResult:
+def _elsewhere(instance_id: str, *, state: str, group: str) -> TerminateResult:
     if state in _GONE_STATES:
-        return TerminateResult(TerminateOutcome.ALREADY_GONE, f"instance {id} does not exist any more")
-    why = f"instance {id} is not in service in Auto Scaling group {group}; it was detached, put into standby, or is another's"
-    return TerminateResult(TerminateOutcome.REFUSED, why)
+        return TerminateResult(
+            TerminateOutcome.ALREADY_GONE, f"instance {instance_id} does not exist any more"
+        )
+    return TerminateResult(
+        TerminateOutcome.REFUSED,
+        f"instance {instance_id} is not in service in Auto Scaling group {group}: "
+        "it was detached, put into standby, or is another group's",
+    )
