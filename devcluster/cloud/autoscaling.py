@@ -14,6 +14,12 @@ MAX_PAGE = 100
 MAX_INSTANCES_PAGE = 50
 """DescribeAutoScalingInstances gives at most, and by default, 50 records a page (API reference)."""
 
+NOT_MODELLED = (
+    *("AttachInstances", "DetachInstances", "EnterStandby", "ExitStandby", "SetInstanceHealth"),
+    *("ExecutePolicy", "PutWarmPool", "StartInstanceRefresh"),
+)
+"""Calls that moto would answer for instances of its own, which it does not have here: better refused."""
+
 
 class AutoScaling:
     """SetDesiredCapacity, terminations, protection, activities and instance listings."""
@@ -26,6 +32,7 @@ class AutoScaling:
             "SetInstanceProtection": self.set_instance_protection,
             "DescribeScalingActivities": self.describe_scaling_activities,
             "DescribeAutoScalingInstances": self.describe_instances,
+            **dict.fromkeys(NOT_MODELLED, self.refuse),
         }
 
     async def set_desired_capacity(self, request: Request) -> Answer:
@@ -124,6 +131,10 @@ class AutoScaling:
             "NextToken": token,
         }
         return Answer(200, autoscaling_answer(request.action, result))
+
+    async def refuse(self, request: Request) -> Answer:
+        """Say that the devcluster's cloud cannot do this, rather than pretend."""
+        raise AwsError("NotImplemented", f"The devcluster's cloud has no {request.action}.", status=501)
 
     def _group(self, request: Request) -> Group:
         name = request.required("AutoScalingGroupName")

@@ -47,6 +47,10 @@ class Definitions:
             "SuspendProcesses": self.change,
             "ResumeProcesses": self.change,
         }
+        self.ec2_handlers = {
+            "CreateLaunchTemplateVersion": self.change_template,
+            "ModifyLaunchTemplate": self.change_template,
+        }
 
     async def create(self, request: Request) -> Answer:
         """CreateAutoScalingGroup."""
@@ -113,6 +117,18 @@ class Definitions:
             if answer.status < 400:
                 for name in names & self._fleet.groups.keys():
                     self._fleet.define(await self._read(name))
+            return answer
+
+    async def change_template(self, request: Request) -> Answer:
+        """A launch template changes: its groups launch what $Latest and $Default mean from now on."""
+        async with self._lock:
+            answer = await self._backend.call("ec2", request.action, request.params)
+            if answer.status < 400:
+                named = {request.params.get("LaunchTemplateId"), request.params.get("LaunchTemplateName")}
+                for group in list(self._fleet.groups.values()):
+                    template = group.definition.launch_template
+                    if template is not None and named & {template.template_id, template.name}:
+                        self._fleet.define(await self._read(group.name))
             return answer
 
     async def describe(self, request: Request) -> Answer:

@@ -31,12 +31,10 @@ class Proxy:
     def __init__(self, *, fleet: Fleet, failures: Failures, moto_url: str, region: str) -> None:
         self._backend = Backend(url=moto_url, region=region)
         self._gate = Gate(failures=failures)
+        definitions = Definitions(fleet=fleet, backend=self._backend)
         self._handlers: dict[str, dict[str, Handler]] = {
-            "autoscaling": {
-                **AutoScaling(fleet=fleet).handlers,
-                **Definitions(fleet=fleet, backend=self._backend).handlers,
-            },
-            "ec2": dict(Ec2(fleet=fleet, backend=self._backend).handlers),
+            "autoscaling": {**AutoScaling(fleet=fleet).handlers, **definitions.handlers},
+            "ec2": {**Ec2(fleet=fleet, backend=self._backend).handlers, **definitions.ec2_handlers},
         }
         self._runner: web.ServerRunner | None = None
         self.calls = CallLog()

@@ -323,6 +323,26 @@ async def test_new_tags_reach_the_instances_launched_after_them(cloud, asg):
     assert cloud.instances(name)[0].tags == {"stage": "late"}
 
 
+async def test_a_new_version_of_the_launch_template_holds_for_new_instances(cloud, asg, ec2):
+    name = await new_group(cloud, desired=1)
+    await in_service(asg, name, 1)
+    await ec2.create_launch_template_version(
+        LaunchTemplateName=f"{name}-template", LaunchTemplateData={"InstanceType": "m5.2xlarge"}
+    )
+    await asg.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=2)
+    await in_service(asg, name, 2)
+    assert [i.instance_type for i in cloud.instances(name)] == ["m5.xlarge", "m5.2xlarge"]
+
+
+async def test_what_the_cloud_does_not_model_is_refused(cloud, asg):
+    name = await new_group(cloud, desired=1)
+    [instance] = await in_service(asg, name, 1)
+    with refused("NotImplemented", "has no DetachInstances"):
+        await asg.detach_instances(
+            AutoScalingGroupName=name, InstanceIds=[instance], ShouldDecrementDesiredCapacity=True
+        )
+
+
 # EC2 and the rest.
 
 
