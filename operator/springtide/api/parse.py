@@ -48,8 +48,10 @@ def _parse(model: type[_Resource], obj: Mapping[str, Any]) -> _Resource | Invali
     try:
         resource = model.model_validate(_without_nulls(obj))
     except ValidationError as error:
-        problems = tuple(_problem(detail) for detail in error.errors(include_url=False))
-        return _invalid(model, obj, problems)
+        details = error.errors(include_url=False)
+        return _invalid(
+            model, obj, tuple(_problem(detail) for detail in details if not _is_echo(detail, details))
+        )
     broken = tuple(broken_rules(getattr(resource, "spec"), path="spec"))  # noqa: B009
     return _invalid(model, obj, broken) if broken else resource
 
@@ -97,6 +99,14 @@ _REMEDIES: Final[dict[str, str]] = {
     "too_short": "give at least {min_length}",
     "refused": "{remedy}",
 }
+
+
+def _is_echo(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because its items were refused, which is told anyway."""
+    location = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(location)] == location and len(other["loc"]) > len(location) for other in details
+    )
 
 
 def _problem(detail: ErrorDetails) -> Problem:

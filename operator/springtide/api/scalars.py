@@ -202,7 +202,7 @@ def unique(*, singular: str, key: Callable[[Any], object] = lambda item: item) -
         seen: set[object] = set()
         for item in items:
             if key(item) in seen:
-                raise refuse(f"{singular} {key(item)!r} is listed twice", remedy="list it once")
+                raise refuse(f"{singular} '{key(item)}' is listed twice", remedy="list it once")
             seen.add(key(item))
         return items
 
