@@ -143,20 +143,18 @@ class VolumeWire(Wire):
     @property
     def constrains_placement(self) -> bool:
         """VolumeBinding, VolumeZone, VolumeRestrictions or NodeVolumeLimits of the scheduler look at it."""
-        return any(
-            source is not None
-            for source in (
-                self.persistent_volume_claim,
-                self.ephemeral,
-                self.gce_persistent_disk,
-                self.aws_elastic_block_store,
-                self.azure_disk,
-                self.cinder,
-                self.vsphere_volume,
-                self.portworx_volume,
-                self.iscsi,
-                self.rbd,
-            )
+        # Spelled out rather than looped over: this runs for every volume of every pod.
+        return not (
+            self.persistent_volume_claim is None
+            and self.ephemeral is None
+            and self.gce_persistent_disk is None
+            and self.aws_elastic_block_store is None
+            and self.azure_disk is None
+            and self.cinder is None
+            and self.vsphere_volume is None
+            and self.portworx_volume is None
+            and self.iscsi is None
+            and self.rbd is None
         )
 
     @property

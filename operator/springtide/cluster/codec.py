@@ -1,0 +1,160 @@
+"""Decoding of LIST answers and watch events into keyed items: typed, the whole envelope in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from springtide.cluster.api_errors import ApiError, error_from_status
+from springtide.cluster.picture import Manifest
+from springtide.cluster.wire import ObjectWire, Wire
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+W = TypeVar("W", bound=ObjectWire)
+Body = TypeVar("Body")
+
+Key = tuple[str, str]
+"""Namespace (empty for cluster-scoped objects) and name."""
+
+
+class EventType(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T_co]):
+    """One answer of a (paged) LIST."""
+
+    items: tuple[tuple[Key, T_co], ...]
+    resource_version: str
+    continue_token: str = ""
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[T_co]):
+    """One line of a watch. `item` is None for DELETED, BOOKMARK and ERROR."""
+
+    type: EventType
+    key: Key = ("", "")
+    item: T_co | None = None
+    resource_version: str = ""
+    error: ApiError | None = None
+
+
+class Codec(Protocol[T_co]):
+    """Turns bytes from the API server into items. Raises msgspec.DecodeError if they make no sense."""
+
+    def decode_page(self, body: bytes) -> Page[T_co]: ...
+
+    def decode_events(self, lines: bytes) -> Sequence[Event[T_co]]: ...
+
+
+class _ListMetaWire(Wire):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _ListWire(Wire, Generic[Body]):
+    metadata: _ListMetaWire = msgspec.field(default_factory=_ListMetaWire)
+    items: tuple[Body, ...] | None = None
+
+
+class _EventWire(Wire, Generic[Body]):
+    type: EventType
+    object: Body
+
+
+_RAW_EVENTS = msgspec.json.Decoder(_EventWire[msgspec.Raw])
+
+
+class RecordCodec(Generic[W, T]):
+    """Objects decoded into the wire struct `wire`, then turned into records."""
+
+    def __init__(self, wire: type[W], to_record: Callable[[W], T]) -> None:
+        self._to_record = to_record
+        self._page: msgspec.json.Decoder[_ListWire[W]] = msgspec.json.Decoder(_ListWire[wire])  # type: ignore[valid-type]
+        self._events: msgspec.json.Decoder[_EventWire[W]] = msgspec.json.Decoder(_EventWire[wire])  # type: ignore[valid-type]
+
+    def decode_page(self, body: bytes) -> Page[T]:
+        answer = self._page.decode(body)
+        return Page(
+            items=tuple((_key_of(wire), self._to_record(wire)) for wire in answer.items or ()),
+            resource_version=answer.metadata.resource_version,
+            continue_token=answer.metadata.continue_,
+        )
+
+    def decode_events(self, lines: bytes) -> list[Event[T]]:
+        try:
+            return [self._event(wire) for wire in self._events.decode_lines(lines)]
+        except msgspec.ValidationError:
+            # An ERROR event carries a Status object, whose `status` is a text: it does not fit the typed
+            # envelope. Rare enough to decode the chunk again, line by line.
+            return [self._event_of_line(line) for line in lines.splitlines() if line]
+
+    def _event_of_line(self, line: bytes) -> Event[T]:
+        raw = _RAW_EVENTS.decode(line)
+        if raw.type is EventType.ERROR:
+            return _error_event(msgspec.json.decode(raw.object))
+        return self._event(self._events.decode(line))
+
+    def _event(self, wire: _EventWire[W]) -> Event[T]:
+        carries_item = wire.type in (EventType.ADDED, EventType.MODIFIED)
+        return Event(
+            type=wire.type,
+            key=_key_of(wire.object),
+            item=self._to_record(wire.object) if carries_item else None,
+            resource_version=wire.object.metadata.resource_version,
+        )
+
+
+class ManifestCodec:
+    """Objects kept as their JSON says: our own custom resources, which api turns into models."""
+
+    def __init__(self) -> None:
+        self._page = msgspec.json.Decoder(_ListWire[dict[str, Any]])
+        self._events = msgspec.json.Decoder(_EventWire[dict[str, Any]])
+
+    def decode_page(self, body: bytes) -> Page[Manifest]:
+        answer = self._page.decode(body)
+        return Page(
+            items=tuple((_key_of_manifest(manifest), manifest) for manifest in answer.items or ()),
+            resource_version=answer.metadata.resource_version,
+            continue_token=answer.metadata.continue_,
+        )
+
+    def decode_events(self, lines: bytes) -> list[Event[Manifest]]:
+        return [self._event(wire.type, wire.object) for wire in self._events.decode_lines(lines)]
+
+    @staticmethod
+    def _event(kind: EventType, manifest: dict[str, Any]) -> Event[Manifest]:
+        if kind is EventType.ERROR:
+            return _error_event(manifest)
+        return Event(
+            type=kind,
+            key=_key_of_manifest(manifest),
+            item=manifest if kind in (EventType.ADDED, EventType.MODIFIED) else None,
+            resource_version=str(manifest.get("metadata", {}).get("resourceVersion", "")),
+        )
+
+
+def _error_event(status: Mapping[str, Any]) -> Event[Any]:
+    return Event(type=EventType.ERROR, error=error_from_status(status))
+
+
+def _key_of(wire: ObjectWire) -> Key:
+    return (wire.metadata.namespace, wire.metadata.name)
+
+
+def _key_of_manifest(manifest: Mapping[str, Any]) -> Key:
+    metadata = manifest.get("metadata", {})
+    return (str(metadata.get("namespace", "")), str(metadata.get("name", "")))

@@ -1,0 +1,136 @@
+"""All informers of the cluster as one thing: start, wait until synced, take pictures, stop."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from springtide.cluster import decode
+from springtide.cluster.codec import ManifestCodec, RecordCodec
+from springtide.cluster.informer import Informer, InformerSettings, Resource
+from springtide.cluster.kube import KubeClient
+from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.shape_table import ShapeTable
+from springtide.cluster.state import ClusterState
+from springtide.cluster.wire import (
+    BudgetWire,
+    DaemonSetWire,
+    LeaseWire,
+    NodeWire,
+    PodWire,
+    WorkloadWire,
+)
+
+_UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+"""As kube-scheduler and Cluster Autoscaler watch pods: a pod that finishes arrives as DELETED."""
+
+_CA_LEASE = "metadata.name=cluster-autoscaler"
+"""Whatever namespace Cluster Autoscaler was installed to. RBAC by resourceNames covers this selector."""
+
+_WORKLOAD_PATHS = {
+    "ReplicaSet": "/apis/apps/v1/replicasets",
+    "ReplicationController": "/api/v1/replicationcontrollers",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+    "Job": "/apis/batch/v1/jobs",
+}
+
+
+class ClusterWatch:
+    """Keeps a ClusterState up to date. Create, start() and stop() it in one event loop."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        state: ClusterState | None = None,
+        settings: InformerSettings = InformerSettings(),
+        shapes: ShapeTable | None = None,
+    ) -> None:
+        self.state = state if state is not None else ClusterState()
+        self.shapes = shapes if shapes is not None else ShapeTable()
+        self.informers: tuple[Informer[Any], ...] = tuple(
+            Informer(client, resource, store, settings=settings) for resource, store in self._resources()
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start one task per kind of object. They run until stop()."""
+        assert not self._tasks, "started twice"
+        self._tasks = [
+            asyncio.create_task(informer.run(), name=f"informer {informer.resource.name}")
+            for informer in self.informers
+        ]
+
+    async def synced(self) -> None:
+        """Wait until every informer has its first complete list."""
+        for informer in self.informers:
+            await informer.synced.wait()
+
+    @property
+    def is_synced(self) -> bool:
+        return all(informer.synced.is_set() for informer in self.informers)
+
+    async def stop(self) -> None:
+        """Cancel all informers and wait until they are gone."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    @property
+    def age_seconds(self) -> float:
+        """Age of the most silent informer's news; infinite until all are synced."""
+        return max(informer.age_seconds for informer in self.informers)
+
+    def problems(self) -> tuple[str, ...]:
+        """What keeps informers from following, for users: "pods: 403 Forbidden: …"."""
+        return tuple(
+            f"{informer.resource.name}: {informer.last_error}"
+            for informer in self.informers
+            if informer.last_error
+        )
+
+    def picture(self, *, now: datetime) -> ClusterPicture:
+        """The present state, frozen, saying how old it is."""
+        return self.state.freeze(now=now, age_seconds=self.age_seconds)
+
+    def _resources(self) -> list[tuple[Resource[Any], Any]]:
+        state, shapes = self.state, self.shapes
+        pod = partial(decode.pod_record, shapes=shapes)
+        daemon_set = partial(decode.daemon_set_record, shapes=shapes)
+        own = "/apis/springtide.dev/v1alpha1"
+        return [
+            (Resource("nodes", "/api/v1/nodes", RecordCodec(NodeWire, decode.node_record)), state.nodes),
+            (Resource("pods", "/api/v1/pods", RecordCodec(PodWire, pod), _UNFINISHED), state.pods),
+            (
+                Resource(
+                    "poddisruptionbudgets",
+                    "/apis/policy/v1/poddisruptionbudgets",
+                    RecordCodec(BudgetWire, decode.disruption_budget),
+                ),
+                state.disruption_budgets,
+            ),
+            (
+                Resource("daemonsets", "/apis/apps/v1/daemonsets", RecordCodec(DaemonSetWire, daemon_set)),
+                state.daemon_sets,
+            ),
+            (
+                Resource(
+                    "leases",
+                    "/apis/coordination.k8s.io/v1/leases",
+                    RecordCodec(LeaseWire, decode.lease_record),
+                    _CA_LEASE,
+                ),
+                state.leases,
+            ),
+            (Resource("nodepools", f"{own}/nodepools", ManifestCodec()), state.node_pools),
+            (Resource("autoscalerpolicies", f"{own}/autoscalerpolicies", ManifestCodec()), state.policies),
+            *(self._workload_resource(kind) for kind in _WORKLOAD_PATHS),
+        ]
+
+    def _workload_resource(self, kind: str) -> tuple[Resource[Any], Any]:
+        codec = RecordCodec(WorkloadWire, partial(decode.workload, kind=kind))
+        name = _WORKLOAD_PATHS[kind].rsplit("/", 1)[-1]
+        return Resource(name, _WORKLOAD_PATHS[kind], codec), self.state.workloads[kind]
