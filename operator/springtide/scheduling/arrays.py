@@ -1,5 +1,4 @@
-"""Names of the array types that scheduling computes with; the last axis is always the nodes, in index
-order."""
+"""Names of the array types that scheduling computes with; the last axis is always the nodes, in index order."""
 
 from __future__ import annotations
 

@@ -18,8 +18,7 @@ _FINISHED = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
 
 def usage_of(nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Usage:
-    """What is left of the nodes. Finished pods do not count (kube-scheduler never sees them), terminating
-    ones do."""
+    """What is left of the nodes. Finished pods do not count (kube-scheduler never sees them), terminating ones do."""
     axis = ResourceAxis()
     free = allocatable_matrix([node.allocatable for node in nodes], axis)
     shapes, pods = _residents(nodes, pods_by_node)

@@ -25,8 +25,7 @@ _INT64_LIMIT = 2**63
 
 
 def parse_integer(text: str) -> int | None:
-    """As strconv.ParseInt(text, 10, 64) does: "007" is 7; "1.5", "v7", "" and what exceeds int64 are no
-    integers."""
+    """As strconv.ParseInt(text, 10, 64) does: "007" is 7; "1.5", "v7", "" and what exceeds int64 are no integers."""
     # The length bound keeps absurdly long digit strings away from int(), whose cost grows faster than the
     # length.
     if not _INTEGER.fullmatch(text) or len(text) > 64:
@@ -73,8 +72,7 @@ class LabelColumn:
         return chosen
 
     def _codes_beyond(self, requirement: NodeRequirement) -> list[int]:
-        """Codes of the values that are integers greater (Gt) or less (Lt) than the requirement's only
-        value."""
+        """Codes of the values that are integers greater (Gt) or less (Lt) than the requirement's only value."""
         bound = parse_integer(requirement.values[0]) if len(requirement.values) == 1 else None
         if bound is None:
             return []

@@ -63,8 +63,7 @@ class NodeTable:
     def extended(
         self, names: Sequence[str], *, labels: Mapping[str, str], taints: tuple[Taint, ...]
     ) -> NodeTable:
-        """A table with further, equal nodes at the end; each has its name as hostname, as the kubelet will
-        set it."""
+        """A table with further, equal nodes at the end; each has its name as hostname, as the kubelet will set it."""
         sets = self.taint_sets if taints in self.taint_sets else (*self.taint_sets, taints)
         count = len(names)
         added_codes = np.full(count, sets.index(taints), dtype=np.int32)
@@ -102,8 +101,7 @@ class NodeTable:
         return column
 
     def remembered(self, question: Hashable, answer: Callable[[], BoolArray]) -> BoolArray:
-        """A mask over all nodes that depends on this table only, computed once per question. Not to be
-        written to."""
+        """A mask over all nodes that depends on this table only, computed once per question. Not to be written to."""
         mask = self._masks.get(question)
         if mask is None:
             mask = self._masks[question] = answer()

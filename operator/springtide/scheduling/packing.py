@@ -22,8 +22,7 @@ from springtide.scheduling.simulation import Simulation, first_fit
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """`nodes` new nodes, one after the other, each with the same pods: (index of the demand, pods of it per
-    node)."""
+    """`nodes` new nodes, one after the other, each with the same pods: (index of the demand, pods of it per node)."""
 
     nodes: int
     contents: tuple[tuple[int, int], ...]
@@ -93,8 +92,7 @@ def _decreasing(fresh: FreshNode, demands: Sequence[tuple[PodShape, int]]) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What was put on a bin last, and what was there before: shared by the bins that were split off from
-    it."""
+    """What was put on a bin last, and what was there before: shared by the bins that were split off from it."""
 
     demand: int
     count: int

@@ -33,8 +33,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 class PortUse:
-    """Host ports in use. Its parts are replaced, never changed, so a copy is a copy of one small
-    dictionary."""
+    """Host ports in use. Its parts are replaced, never changed, so a copy is a copy of one small dictionary."""
 
     __slots__ = ("_taken",)
 

@@ -19,8 +19,7 @@ Demand = tuple[tuple[int, int], ...]
 
 
 class ResourceAxis:
-    """Row numbers of resources. Rows are only ever added, so forks share one axis without leaking into each
-    other."""
+    """Row numbers of resources. Rows are only ever added, so forks share one axis without leaking into each other."""
 
     __slots__ = ("_demands", "_rows")
 

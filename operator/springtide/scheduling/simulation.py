@@ -51,7 +51,7 @@ class Simulation:
     """Nodes as arrays with the pods counted on them. A node's index is its place in the given order."""
 
     def __init__(self, nodes: NodeTable, usage: Usage) -> None:
-        self._state = State(nodes, usage)
+        self.state = State(nodes, usage)
 
     @classmethod
     def of(cls, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Simulation:
@@ -64,77 +64,74 @@ class Simulation:
         return cls.of((), {})
 
     def fork(self) -> Simulation:
-        """An independent copy: what happens to either leaves no trace in the other. Costs nothing until
-        written to."""
-        return Simulation(self._state.nodes, self._state.usage.fork())
+        """An independent copy: what happens to either leaves no trace in the other. Costs nothing until written to."""
+        return Simulation(self.state.nodes, self.state.usage.fork())
 
     # --- nodes ----------------------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
         """Number of nodes."""
-        return len(self._state.nodes)
+        return len(self.state.nodes)
 
     def name(self, index: int) -> str:
-        return self._state.nodes.names[index]
+        return self.state.nodes.names[index]
 
     def index(self, name: str) -> int:
         """Index of the node with this name; KeyError if there is none."""
-        return self._state.nodes.index(name)
+        return self.state.nodes.index(name)
 
     def add_nodes(self, node: FreshNode, count: int, *, prefix: str) -> range:
         """Put `count` fresh nodes, with their daemon pods, behind the others; their indices.
 
         Their names are "<prefix>-<index>": choose a prefix that no real node's name has.
         """
-        nodes, usage = self._state.nodes, self._state.usage
+        nodes, usage = self.state.nodes, self.state.usage
         added = range(self.size, self.size + count)
         names = [f"{prefix}-{index}" for index in added]
         axis = usage.axis
         free = np.repeat(allocatable_matrix([node.allocatable], axis), count, axis=1)
-        self._state = State(
+        self.state = State(
             nodes.extended(names, labels=node.labels, taints=node.taints), usage.extended(free)
         )
         each = np.arange(added.start, added.stop)
         for shape in node.daemon_shapes:
-            self._state.usage.take(shape, each, np.ones(count, dtype=np.int64))
+            self.state.usage.take(shape, each, np.ones(count, dtype=np.int64))
         return added
 
     def withdraw(self, index: int) -> None:
         """The node takes no more pods (it is being removed, or is not there); the pods on it stay counted."""
-        self._state.usage.withdraw(index)
+        self.state.usage.withdraw(index)
 
     @property
     def withdrawn(self) -> BoolArray:
         """(size,) Which nodes were withdrawn."""
-        return self._state.usage.withdrawn.copy()
+        return self.state.usage.withdrawn.copy()
 
     @property
     def repelled(self) -> BoolArray:
-        """(size,) Nodes with pods whose (anti-)affinity or spread may forbid them to others: see the module's
-        text."""
-        return self._state.usage.repelling > 0
+        """(size,) Nodes with pods whose (anti-)affinity or spread may forbid them to others: see the module's text."""
+        return self.state.usage.repelling > 0
 
     def free(self, resource: str) -> IntArray:
-        """(size,) What is free of a resource: cpu in milli, others in whole units; negative where
-        overcommitted."""
-        usage = self._state.usage
+        """(size,) What is free of a resource: cpu in milli, others in whole units; negative where overcommitted."""
+        usage = self.state.usage
         return usage.free(usage.axis.row(resource)).copy()
 
     # --- verdicts -------------------------------------------------------------------------------------------
 
     def feasible(self, shape: PodShape) -> BoolArray:
         """(size,) Which nodes would take one more pod of the shape now."""
-        fits = ~self._state.usage.withdrawn
+        fits = ~self.state.usage.withdrawn
         for each in FILTERS:
-            mask = each.mask(shape, self._state)
+            mask = each.mask(shape, self.state)
             if mask is not None:
                 fits &= mask
         return fits
 
     def room(self, shape: PodShape) -> IntArray:
         """(size,) How many more pods of the shape each node would take; 0 where none fits."""
-        state = self._state
+        state = self.state
         admitted = ~state.usage.withdrawn
         limits: list[IntArray] = []
         for each in FILTERS:
@@ -159,9 +156,9 @@ class Simulation:
         """
         here = np.array([index])
         for each in FILTERS:
-            mask = each.mask(shape, self._state)
+            mask = each.mask(shape, self.state)
             if mask is not None and not mask[index]:
-                return next(iter(each.explain(shape, self._state, here)))
+                return next(iter(each.explain(shape, self.state, here)))
         return None
 
     def misfits(self, shape: PodShape) -> Mapping[Misfit, int]:
@@ -172,14 +169,14 @@ class Simulation:
         them.
         """
         found: dict[Misfit, int] = {}
-        left = np.flatnonzero(~self._state.usage.withdrawn)
+        left = np.flatnonzero(~self.state.usage.withdrawn)
         for each in FILTERS:
-            mask = each.mask(shape, self._state)
+            mask = each.mask(shape, self.state)
             if mask is None:
                 continue
             passed = mask[left]
             if not passed.all():
-                for misfit, count in each.explain(shape, self._state, left[~passed]).items():
+                for misfit, count in each.explain(shape, self.state, left[~passed]).items():
                     found[misfit] = found.get(misfit, 0) + count
             left = left[passed]
         return dict(sorted(found.items(), key=lambda entry: -entry[1]))
@@ -197,20 +194,20 @@ class Simulation:
             room *= only
         placement = first_fit(room, count)
         if placement.placed:
-            self._state.usage.take(shape, placement.indices, placement.counts)
+            self.state.usage.take(shape, placement.indices, placement.counts)
         return placement
 
     def place_on(self, shape: PodShape, index: int, count: int = 1) -> None:
         """Count pods on a node whether they fit or not: they are bound or nominated there."""
-        self._state.usage.take(shape, np.array([index]), np.array([count]))
+        self.state.usage.take(shape, np.array([index]), np.array([count]))
 
     def place_at(self, shape: PodShape, indices: IntArray, counts: IntArray) -> None:
         """Count pods on several nodes at once, whether they fit or not; each index once."""
-        self._state.usage.take(shape, indices, counts)
+        self.state.usage.take(shape, indices, counts)
 
     def remove(self, shape: PodShape, index: int, count: int = 1) -> None:
         """Pods of the shape that were counted on the node have left it."""
-        self._state.usage.release(shape, index, count)
+        self.state.usage.release(shape, index, count)
 
 
 _UNLIMITED = np.int64(2**62)

@@ -17,8 +17,7 @@ class Filter:
 
     plugin: Plugin
     mask: Callable[[PodShape, State], BoolArray | None]
-    """Which nodes would take one more pod of the shape; None = all would. Not to be written to by the
-    caller."""
+    """Which nodes would take one more pod of the shape; None = all would. Not to be written to by the caller."""
     explain: Callable[[PodShape, State, IntArray], Mapping[Misfit, int]]
     """Why the nodes with these indices, all of them rejected by `mask`, were: misfit -> number of nodes."""
     limit: Callable[[PodShape, State], IntArray | None] | None = None

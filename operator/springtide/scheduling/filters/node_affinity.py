@@ -95,8 +95,7 @@ def _equals(key: str, value: str) -> NodeRequirement:
 
 
 def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit, int]:
-    """Nodes by the first pair of nodeSelector that they lack; then those that only the affinity terms
-    reject."""
+    """Nodes by the first pair of nodeSelector that they lack; then those that only the affinity terms reject."""
     misfits: dict[Misfit, int] = {}
     left = rejected
     for key, value in sorted(shape.node_selector.items()):

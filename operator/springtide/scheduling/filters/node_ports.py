@@ -1,5 +1,4 @@
-"""NodePorts: a host port is free on a node, or it is not; so of a shape with host ports a node takes one
-pod."""
+"""NodePorts: a host port is free on a node, or it is not; so of a shape with host ports a node takes one pod."""
 
 from __future__ import annotations
 

@@ -1,0 +1,182 @@
+"""Verdicts equal those that kube-scheduler 1.36 gave on the same clusters (README.md tells where they come from).
+
+Three comparisons. *Plugins*: every modelled filter on every node against what that plugin said when run alone,
+whatever else is in the cluster. *Verdicts*: the first rejecting plugin, in clusters where nothing is left unmodelled.
+*Sequences*: pods that come one after the other, each put where
+the scheduler put it before the next is judged. Each counts what it compared and insists on a minimum.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
+from springtide.cluster.records import PodRecord
+from springtide.scheduling.filters.registry import FILTERS
+from springtide.scheduling.simulation import Simulation
+from springtide.scheduling.state import State
+from springtide.scheduling.verdict import Misfit, Plugin
+from tests.conformance.corpus import cases
+
+MODELLED = [plugin for plugin in Plugin if plugin is not Plugin.NOT_MODELLED]
+RECORDED = [plugin for plugin in MODELLED if plugin is not Plugin.NODE_NAME]
+"""No recorded pod names its node outside of matchFields, so the corpus only says that NodeName lets all pass."""
+
+Record = Callable[[str, object], None]
+
+
+def pods_of(case: dict[str, Any], key: str) -> list[PodRecord]:
+    return [pod_from_manifest(manifest) for manifest in case.get(key, ())]
+
+
+def simulation_of(case: dict[str, Any]) -> Simulation:
+    by_node: dict[str, list[PodRecord]] = {}
+    for pod in pods_of(case, "pods"):
+        by_node.setdefault(pod.node_name, []).append(pod)
+    return Simulation.of([node_from_manifest(manifest) for manifest in case["nodes"]], by_node)
+
+
+def wholly_modelled(pods: Iterable[PodRecord]) -> bool:
+    """No pod has a constraint that is not modelled, nor may keep others away by one."""
+    return not any(pod.shape.unmodelled or pod.shape.repels_others for pod in pods)
+
+
+# --- plugins -----------------------------------------------------------------------------------------------------
+
+
+def plugin_answers(case: dict[str, Any]) -> Iterator[tuple[str, Plugin, bool, bool]]:
+    """(node, plugin, ours, the scheduler's): does the plugin, alone, reject the node?"""
+    state: State = simulation_of(case).state
+    shape = pod_from_manifest(case["pod"]).shape
+    rejecting = {plugin: set[str]() for plugin in MODELLED}
+    for each in FILTERS:
+        mask = each.mask(shape, state)
+        if mask is not None and each.plugin in rejecting:
+            rejecting[each.plugin].update(state.nodes.names[i] for i in (~mask).nonzero()[0])
+    for result in case["results"]:
+        if result["fit"] or result["phase"] == "Filter":
+            for plugin in MODELLED:
+                said = plugin.value in result.get("rejects", ())
+                yield result["node"], plugin, result["node"] in rejecting[plugin], said
+
+
+def test_every_plugin_rejects_the_nodes_it_rejects_in_the_scheduler(
+    record_testsuite_property: Record,
+) -> None:
+    compared: Counter[Plugin] = Counter()
+    rejected: Counter[Plugin] = Counter()
+    wrong: list[tuple[Any, ...]] = []
+    for case in cases("scheduling-*.jsonl.gz"):
+        for node, plugin, ours, theirs in plugin_answers(case):
+            compared[plugin] += 1
+            rejected[plugin] += theirs
+            if ours != theirs:
+                wrong.append((case["id"], node, plugin.value, ours, theirs))
+    record_testsuite_property("plugin_verdicts_compared", sum(compared.values()))
+    assert not wrong, f"{len(wrong)} of {sum(compared.values())} differ: {wrong[:10]}"
+    assert min(compared.values()) >= 20_000
+    assert min(rejected[plugin] for plugin in RECORDED) >= 400
+
+
+# --- verdicts ----------------------------------------------------------------------------------------------------
+
+
+def counting_nominated(simulation: Simulation, pod: PodRecord, nominated: Sequence[PodRecord]) -> Simulation:
+    """What the scheduler asks first: with the nominated pods of at least the pod's priority on their nodes."""
+    crowded = simulation.fork()
+    for other in nominated:
+        if other.shape.priority >= pod.shape.priority:
+            crowded.place_on(other.shape, crowded.index(other.nominated_node_name))
+    return crowded
+
+
+def explains(misfit: Misfit, reasons: list[str]) -> bool:
+    """Whether the resource we name is among those the scheduler calls short."""
+    if misfit.plugin is not Plugin.NODE_RESOURCES_FIT:
+        return True
+    return ("Too many pods" if misfit.subject == "pods" else f"Insufficient {misfit.subject}") in reasons
+
+
+def differs(result: dict[str, Any], misfit: Misfit | None) -> bool:
+    if misfit is None or result["fit"]:
+        return bool(result["fit"]) != (misfit is None)
+    return bool(misfit.plugin.value != result["plugin"]) or not explains(misfit, result["reasons"])
+
+
+def test_the_first_rejecting_plugin_is_the_schedulers(record_testsuite_property: Record) -> None:
+    compared: Counter[str] = Counter()
+    wrong: list[tuple[Any, ...]] = []
+    for case in cases("scheduling-*.jsonl.gz"):
+        pod, nominated = pod_from_manifest(case["pod"]), pods_of(case, "nominatedPods")
+        if pod.gated or not wholly_modelled([pod, *pods_of(case, "pods"), *nominated]):
+            continue
+        compared["cases"] += 1
+        alone = simulation_of(case)
+        crowded = counting_nominated(alone, pod, nominated)
+        for index, result in enumerate(case["results"]):
+            misfit = crowded.misfit(pod.shape, index) or alone.misfit(pod.shape, index)
+            compared[result.get("plugin", "fit")] += 1
+            if differs(result, misfit):
+                wrong.append((case["id"], result["node"], result, misfit))
+    record_testsuite_property("cases_compared", compared["cases"])
+    record_testsuite_property("verdicts_compared", sum(compared.values()) - compared["cases"])
+    assert not wrong, f"{len(wrong)} differ: {wrong[:10]}"
+    assert compared["cases"] >= 550
+    assert min(compared[plugin.value] for plugin in RECORDED) >= 100, compared
+
+
+# --- sequences ---------------------------------------------------------------------------------------------------
+
+
+def modelled_part(simulation: Simulation, pod: PodRecord) -> list[str]:
+    """The nodes that all modelled filters let the pod on."""
+    fits = np.ones(simulation.size, dtype=np.bool_)
+    for each in FILTERS:
+        mask = each.mask(pod.shape, simulation.state)
+        if mask is not None and each.plugin in MODELLED:
+            fits &= mask
+    return [simulation.name(int(index)) for index in np.flatnonzero(fits)]
+
+
+def test_pods_in_sequence_go_to_the_first_node_that_fits(record_testsuite_property: Record) -> None:
+    compared: Counter[str] = Counter()
+    wrong: list[tuple[Any, ...]] = []
+    for case in cases("sequence.jsonl.gz"):
+        simulation = simulation_of(case)
+        for pod, place in zip(pods_of(case, "pendingPods"), case["placements"], strict=True):
+            fitting = modelled_part(simulation, pod)
+            if pod.shape.unmodelled or simulation.repelled.any():
+                # What is not modelled can only take nodes away: the scheduler's choice must be among ours.
+                kind, right = "one-sided", place is None or place in fitting
+            else:
+                kind, right = "exact", place == (fitting[0] if fitting else None)
+            compared[kind if place else f"{kind}, no place"] += 1
+            if not right:
+                wrong.append((case["id"], pod.key, place, fitting))
+            if place:
+                simulation.place_on(pod.shape, simulation.index(place))
+    record_testsuite_property("sequence_pods_compared", str(dict(compared)))
+    assert not wrong, f"{len(wrong)} of {sum(compared.values())} differ: {wrong[:3]}"
+    assert compared["exact"] >= 300
+    assert compared["one-sided"] >= 5_000
+
+
+def test_a_run_of_equal_pods_is_placed_as_if_one_by_one() -> None:
+    compared = 0
+    for case in cases("sequence.jsonl.gz"):
+        at_once = simulation_of(case)
+        singly = at_once.fork()
+        for shape, run in itertools.groupby(pods_of(case, "pendingPods"), key=lambda pod: pod.shape):
+            count = len(list(run))
+            batch = at_once.place(shape, count)
+            single = [singly.place(shape, 1).indices.tolist() for _ in range(count)]
+            assert np.repeat(batch.indices, batch.counts).tolist() == list(itertools.chain(*single)), case[
+                "id"
+            ]
+            compared += batch.placed
+    assert compared >= 500
