@@ -1,0 +1,80 @@
+"""What actuation needs of others: the API server's nodes and pods, the picture, the pools, leave to act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from springtide.actuation.outcome import Outcome
+from springtide.api.nodepool import NodePool
+from springtide.api.resolve import PoolSettings
+from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.records import PodRecord
+from springtide.providers.base import Provider
+
+NodeObject = Mapping[str, Any]
+"""A Node as the API server sent it, whole: what we do not know must survive our writes."""
+
+Emit = Callable[[Outcome], None]
+"""Takes every outcome, at once and without waiting."""
+
+Clock = Callable[[], datetime]
+"""The present, timezone-aware UTC."""
+
+Picture = Callable[[], ClusterPicture]
+"""The latest picture of the informers: owners of pods and disruption budgets for the drain rules."""
+
+
+class NodeApi(Protocol):
+    """Nodes and their pods, straight from the API server. All methods raise springtide.cluster.api_errors.KubeError."""
+
+    async def read(self, name: str) -> NodeObject:
+        """The Node; ApiError 404 when there is none."""
+        ...
+
+    async def patch(self, name: str, change: Mapping[str, Any]) -> NodeObject:
+        """Apply a JSON merge patch; ApiError 409 when metadata.resourceVersion in it is not the present one."""
+        ...
+
+    async def pods_on(self, name: str) -> Sequence[PodRecord]:
+        """All pods bound to the node, as of now (a consistent read)."""
+        ...
+
+    async def evict(self, pod: PodRecord, *, grace_seconds: int) -> None:
+        """Ask for the eviction of exactly this pod (precondition: its uid).
+
+        ApiError 404: gone; 409: another pod of this name, or a race; 429 with cause DisruptionBudget: a budget forbids it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedPool:
+    """A NodePool that we manage, who has its machines, and the settings in force."""
+
+    resource: NodePool
+    provider: Provider
+    settings: PoolSettings
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+
+class MutationForbidden(Exception):
+    """Nothing may be changed now; str() says why."""
+
+
+class Fence:
+    """Asked immediately before each mutation, so that nothing is changed without the right to (a lost lease, …)."""
+
+    def __init__(self, why_forbidden: Callable[[], str]) -> None:
+        self._why_forbidden = why_forbidden
+
+    def check(self) -> None:
+        """Raises MutationForbidden unless a mutation may be sent right now."""
+        reason = self._why_forbidden()
+        if reason:
+            raise MutationForbidden(reason)

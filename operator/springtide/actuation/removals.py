@@ -1,0 +1,194 @@
+"""All removals of this process: started, resumed, released; one owned task for each node."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from springtide.actuation.node_edits import NodeGone
+from springtide.actuation.outcome import (
+    RemovalFailed,
+    RemovalRolledBack,
+    RemovalSuspended,
+    RollbackReason,
+)
+from springtide.actuation.ports import ManagedPool, MutationForbidden, NodeObject
+from springtide.actuation.removal import RemovalRun, new_record
+from springtide.actuation.removal_record import RemovalRecord, UnreadableRecord, load_record
+from springtide.actuation.removal_tools import RemovalTools, Told, told_of
+from springtide.actuation.taints import in_flight, undo_removal
+from springtide.actuation.tasks import OwnedTasks
+from springtide.cluster.annotations import REMOVAL
+from springtide.cluster.records import NodeRecord
+from springtide.cluster.snapshot import RemovalInFlight
+from springtide.planning.plan import Removal
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    failures: int
+    at: datetime
+
+
+class Removals:
+    """Owns the removals. Never raises for what happens to one of them: that becomes an outcome."""
+
+    def __init__(self, tools: RemovalTools, *, owner: str) -> None:
+        self._tools = tools
+        self._owner = owner
+        self._tasks: OwnedTasks[str] = OwnedTasks()
+        self._runs: dict[str, RemovalRun] = {}
+        self._retries: dict[str, _Retry] = {}
+
+    @property
+    def in_flight(self) -> Mapping[str, RemovalInFlight]:
+        """By node name: what this process is working on, also before the informer shows the taint."""
+        return {node: in_flight(node, run.record) for node, run in self._runs.items()}
+
+    def start(self, removal: Removal, pool: ManagedPool, *, plan_id: str) -> None:
+        """Begin a removal, unless one of the same node is at work."""
+        if removal.node in self._tasks:
+            return
+        record = new_record(
+            removal,
+            now=self._tools.clock(),
+            plan_id=plan_id,
+            owner=self._owner,
+            rules=pool.settings.scale_down,
+            settings=self._tools.settings,
+        )
+        run = RemovalRun(removal.node, record=record, pool=pool, tools=self._tools)
+        self._own(run, lambda: run.start(removal))
+
+    def resume(self, nodes: Iterable[NodeRecord], pools: Mapping[str, ManagedPool]) -> None:
+        """Take up every removal that these nodes tell of and nobody here works on.
+
+        `pools`: every NodePool that exists, by name. The removal of a pool that is not among them is rolled back.
+        """
+        marked = [node for node in nodes if REMOVAL in node.annotations]
+        # Of nodes without marks there is nothing to try again.
+        names = {node.name for node in marked}
+        self._retries = {name: retry for name, retry in self._retries.items() if name in names}
+        for node in marked:
+            if node.name in self._tasks or not self._is_due(node.name):
+                continue
+            record = _record_of(node)
+            pool = pools.get(record.pool) if record is not None else None
+            if record is not None and pool is not None:
+                run = RemovalRun(node.name, record=record, pool=pool, tools=self._tools)
+                self._own(run, run.resume)
+            else:
+                work = self._release(node.name, record, None)
+                self._tasks.start(node.name, work, name=f"release of {node.name}")
+
+    async def release(self, nodes: Sequence[NodeRecord], pool: ManagedPool | None) -> tuple[str, ...]:
+        """Roll back the removals on these nodes; names of those where that failed, to be tried again.
+
+        A node whose instance is going already is left to go, and counts as released. `pool`: None when the NodePool is
+        gone for good, so that nobody can ask its cloud.
+        """
+        records = {node.name: _record_of(node) for node in nodes if REMOVAL in node.annotations}
+        # What we set or wrote a moment ago, the informer may not know yet.
+        records.update({node.name: self._runs[node.name].record for node in nodes if node.name in self._runs})
+        await self._tasks.cancel(records)
+        for name, record in records.items():
+            self._tasks.start(name, self._release(name, record, pool), name=f"release of {name}")
+        await self._tasks.join(records)
+        return tuple(name for name in records if name in self._retries)
+
+    async def stop(self) -> None:
+        """Interrupt all. Their marks stay on the nodes for whoever resumes them."""
+        await self._tasks.cancel(self._tasks)
+
+    # --- carrying out -------------------------------------------------------------------------------------------
+
+    def _own(self, run: RemovalRun, work: Callable[[], Awaitable[None]]) -> None:
+        self._runs[run.node] = run
+        task = self._tasks.start(run.node, self._carry_out(run, work), name=f"removal of {run.node}")
+        # Not in _carry_out: a task that is cancelled before its first step never gets there.
+        task.add_done_callback(lambda _: self._runs.pop(run.node, None))
+
+    async def _carry_out(self, run: RemovalRun, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except MutationForbidden as forbidden:
+            self._suspended(run.node, run.record, str(forbidden))
+        except Exception as error:
+            self._failed(run.node, run.record, str(error) or type(error).__name__)
+        else:
+            self._retries.pop(run.node, None)
+
+    async def _release(self, node: str, record: RemovalRecord | None, pool: ManagedPool | None) -> None:
+        message = "its NodePool, policy or node group is no longer managed"
+        try:
+            if record is not None and pool is not None:
+                released = RemovalRun(node, record=record, pool=pool, tools=self._tools)
+                await released.roll_back(RollbackReason.RELEASED, message)
+            else:
+                await self._undo_unmanaged(node, record, message)
+        except MutationForbidden as forbidden:
+            self._suspended(node, record, str(forbidden))
+        except Exception as error:
+            self._failed(node, record, str(error) or type(error).__name__)
+        else:
+            self._retries.pop(node, None)
+
+    async def _undo_unmanaged(self, node: str, record: RemovalRecord | None, message: str) -> None:
+        def change(present: NodeObject) -> Mapping[str, Any] | None:
+            return undo_removal(present, record)
+
+        with suppress(NodeGone):
+            await self._tools.editor.undo(node, change)
+        told = _told(node, record)
+        self._tools.emit(
+            RemovalRolledBack(at=self._tools.clock(), reason=RollbackReason.RELEASED, message=message, **told)
+        )
+
+    # --- failures -----------------------------------------------------------------------------------------------
+
+    def _is_due(self, node: str) -> bool:
+        retry = self._retries.get(node)
+        return retry is None or retry.at <= self._tools.clock()
+
+    def _suspended(self, node: str, record: RemovalRecord | None, message: str) -> None:
+        phase = record.phase.value if record is not None else ""
+        first = timedelta(seconds=self._tools.settings.retry_first)
+        self._retries[node] = _Retry(0, self._tools.clock() + first)
+        self._tools.emit(
+            RemovalSuspended(at=self._tools.clock(), phase=phase, message=message, **_told(node, record))
+        )
+
+    def _failed(self, node: str, record: RemovalRecord | None, message: str) -> None:
+        settings = self._tools.settings
+        before = self._retries.get(node)
+        failures = before.failures + 1 if before is not None else 1
+        # The exponent is bounded, or a failure that lasts for days would overflow the wait.
+        wait = min(settings.retry_first * 2 ** min(failures - 1, 16), settings.retry_most)
+        retry_at = self._tools.clock() + timedelta(seconds=wait)
+        self._retries[node] = _Retry(failures, retry_at)
+        self._tools.emit(
+            RemovalFailed(
+                at=self._tools.clock(),
+                phase=record.phase.value if record is not None else "",
+                message=message,
+                failures=failures,
+                retry_at=retry_at,
+                **_told(node, record),
+            )
+        )
+
+
+def _record_of(node: NodeRecord) -> RemovalRecord | None:
+    try:
+        return load_record(node.annotations)
+    except UnreadableRecord:
+        return None
+
+
+def _told(node: str, record: RemovalRecord | None) -> Told:
+    if record is not None:
+        return told_of(node, record)
+    return Told(pool="", group="", plan_id="", node=node, node_uid="", instance="")

@@ -1,0 +1,205 @@
+"""Giving instances back: each is terminated once; after a lost answer its state is read before anything is repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from springtide.actuation.patience import growing
+from springtide.actuation.ports import Clock, Fence, ManagedPool
+from springtide.actuation.settings import ActuationSettings
+from springtide.actuation.targets import GroupLocks, TargetMemory
+from springtide.cluster.groups import InstanceState
+from springtide.providers.base import (
+    CredentialsError,
+    ProviderError,
+    RefusedError,
+    TerminateOutcome,
+    TerminateResult,
+    ThrottledError,
+)
+
+REMEMBER: Final = timedelta(minutes=30)
+"""So long an instance we terminated is not terminated again, though an older listing may still show it."""
+
+InstanceKey = tuple[str, str, str]
+"""Pool, group, instance."""
+
+
+class InstanceFate(StrEnum):
+    """What the cloud says of an instance."""
+
+    ALIVE = "Alive"
+    GONE = "Gone"
+    """Terminated, terminating, or not of the group any more."""
+    UNKNOWN = "Unknown"
+    """The cloud could not be read."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The terminations asked for together, while they last."""
+
+    todo: set[str]
+    results: dict[str, TerminateResult] = field(default_factory=dict)
+    message: str = ""
+
+
+class Terminator:
+    """Terminates instances by name, with decrement."""
+
+    def __init__(
+        self,
+        *,
+        fence: Fence,
+        locks: GroupLocks,
+        targets: TargetMemory,
+        settings: ActuationSettings,
+        clock: Clock,
+    ) -> None:
+        self._fence = fence
+        self._locks = locks
+        self._targets = targets
+        self._settings = settings
+        self._clock = clock
+        self._doubtful: set[InstanceKey] = set()
+        self._terminated: dict[InstanceKey, datetime] = {}
+
+    async def terminate(
+        self, pool: ManagedPool, group: str, instances: Iterable[str], *, doubtful: bool = False
+    ) -> Mapping[str, TerminateResult]:
+        """Terminate these instances; one final result for each.
+
+        `doubtful`: an earlier process may have asked already, so read first. UNKNOWN: within `terminate_patience` it
+        could not be found out. Raises MutationForbidden.
+        """
+        attempt = _Attempt(todo=set(instances))
+        self._leave_out_terminated(pool, group, attempt)
+        if doubtful:
+            self._doubtful.update((pool.name, group, instance) for instance in attempt.todo)
+        give_up_at = asyncio.get_running_loop().time() + self._settings.terminate_patience
+        waits = growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most)
+        while attempt.todo:
+            await self._once(pool, group, attempt)
+            pause = next(waits)
+            if attempt.todo and asyncio.get_running_loop().time() + pause > give_up_at:
+                break
+            if attempt.todo:
+                await asyncio.sleep(pause)
+        for instance in attempt.todo:
+            attempt.results[instance] = self._gave_up(pool, group, instance, attempt.message)
+        return attempt.results
+
+    async def fates(
+        self, pool: ManagedPool, group: str, instances: Iterable[str]
+    ) -> Mapping[str, InstanceFate]:
+        """What the cloud says of these instances, freshly read."""
+        wanted = list(instances)
+        states = await self._read_states(pool, group)
+        if states is None:
+            return dict.fromkeys(wanted, InstanceFate.UNKNOWN)
+        return {
+            instance: InstanceFate.GONE
+            if states.get(instance, InstanceState.DELETING) is InstanceState.DELETING
+            else InstanceFate.ALIVE
+            for instance in wanted
+        }
+
+    async def _once(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
+        """Read what is doubtful, then ask for those that are certainly alive."""
+        certain = await self._resolve_doubts(pool, group, attempt)
+        if certain:
+            await self._call(pool, group, certain, attempt)
+
+    async def _resolve_doubts(self, pool: ManagedPool, group: str, attempt: _Attempt) -> list[str]:
+        doubted = sorted(i for i in attempt.todo if (pool.name, group, i) in self._doubtful)
+        certain = sorted(attempt.todo.difference(doubted))
+        if not doubted:
+            return certain
+        for instance, fate in (await self.fates(pool, group, doubted)).items():
+            if fate is InstanceFate.UNKNOWN:
+                attempt.message = "the cloud could not be read after an answer was lost"
+                continue
+            self._doubtful.discard((pool.name, group, instance))
+            if fate is InstanceFate.GONE:
+                # Ours, most likely, whose answer was lost; the reading shows the lowered target already.
+                self._settle(pool, group, attempt, instance, TerminateResult(TerminateOutcome.TERMINATED))
+            else:
+                certain.append(instance)
+        return certain
+
+    async def _call(self, pool: ManagedPool, group: str, instances: Sequence[str], attempt: _Attempt) -> None:
+        keys = {(pool.name, group, instance) for instance in instances}
+        async with self._locks.of(pool.name, group):
+            self._fence.check()
+            # Doubtful from before the call, so that even a cancellation in the middle leaves the doubt behind.
+            self._doubtful |= keys
+            try:
+                async with asyncio.timeout(self._settings.cloud_call_timeout):
+                    results = await pool.provider.terminate(pool.resource, group, instances)
+            except (ThrottledError, CredentialsError) as error:
+                self._doubtful -= keys
+                attempt.message = str(error)
+                return
+            except RefusedError as error:
+                results = dict.fromkeys(instances, TerminateResult(TerminateOutcome.REFUSED, str(error)))
+            except (ProviderError, TimeoutError) as error:
+                attempt.message = str(error) or "the cloud did not answer in time"
+                return
+            self._take(pool, group, attempt, results)
+
+    def _take(
+        self, pool: ManagedPool, group: str, attempt: _Attempt, results: Mapping[str, TerminateResult]
+    ) -> None:
+        terminated = 0
+        for instance, result in results.items():
+            if result.outcome is TerminateOutcome.UNKNOWN:
+                attempt.message = result.message
+                continue
+            self._doubtful.discard((pool.name, group, instance))
+            terminated += result.outcome is TerminateOutcome.TERMINATED
+            self._settle(pool, group, attempt, instance, result)
+        if terminated:
+            self._targets.lowered(pool.name, group, by=terminated)
+
+    def _settle(
+        self, pool: ManagedPool, group: str, attempt: _Attempt, instance: str, result: TerminateResult
+    ) -> None:
+        attempt.results[instance] = result
+        attempt.todo.discard(instance)
+        if result.outcome is not TerminateOutcome.REFUSED:
+            self._terminated[pool.name, group, instance] = self._clock()
+
+    def _gave_up(self, pool: ManagedPool, group: str, instance: str, message: str) -> TerminateResult:
+        if (pool.name, group, instance) in self._doubtful:
+            return TerminateResult(TerminateOutcome.UNKNOWN, message)
+        return TerminateResult(TerminateOutcome.REFUSED, message)
+
+    def _leave_out_terminated(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
+        now = self._clock()
+        self._terminated = {key: at for key, at in self._terminated.items() if now - at <= REMEMBER}
+        for instance in sorted(attempt.todo):
+            if (pool.name, group, instance) in self._terminated:
+                attempt.results[instance] = TerminateResult(
+                    TerminateOutcome.ALREADY_GONE, "terminated before"
+                )
+                attempt.todo.discard(instance)
+
+    async def _read_states(self, pool: ManagedPool, group: str) -> Mapping[str, InstanceState] | None:
+        try:
+            async with asyncio.timeout(self._settings.cloud_call_timeout):
+                listings = await pool.provider.list_groups([pool.resource])
+        except (ProviderError, TimeoutError):
+            return None
+        listing = listings.get(pool.name)
+        if listing is None or listing.error:
+            # With an error the groups in it are of an earlier reading, which proves nothing.
+            return None
+        for listed in listing.groups:
+            if listed.id == group:
+                return {instance.id: instance.state for instance in listed.instances}
+        return None
