@@ -205,7 +205,7 @@ class EffectiveSettings(ApiModel):
     """The settings in force: the policy's, overridden by the pool's."""
 
     policy_generation: AnyInteger | None = None
-    """metadata.generation of the policy they come from."""
+    """The metadata.generation of the policy they come from."""
     mode: Mode | None = None
     """The stricter of the pool's and the policy's mode."""
     min_size: Count | None = None
@@ -222,7 +222,7 @@ class NodePoolStatus(ApiModel):
     """What is true of the pool, written by Springtide."""
 
     observed_generation: AnyInteger | None = None
-    """metadata.generation that this status speaks of."""
+    """The metadata.generation that this status speaks of."""
     effective: EffectiveSettings | None = None
     """The settings in force: the policy's, overridden by the pool's."""
     size: PoolSize | None = None

@@ -45,10 +45,14 @@ def parse_policy(obj: Mapping[str, Any]) -> AutoscalerPolicy | InvalidResource:
 
 
 def _parse(model: type[_Resource], obj: Mapping[str, Any]) -> _Resource | InvalidResource:
+    written = _without_nulls(obj)
     try:
-        resource = model.model_validate(_without_nulls(obj))
+        resource = model.model_validate(written)
     except ValidationError as error:
         details = error.errors(include_url=False)
+        if all(detail["loc"][:1] == ("status",) for detail in details):
+            # Nobody but us writes it, so another release did. It can be lost without harm, the spec cannot be ignored.
+            return _parse(model, {key: value for key, value in written.items() if key != "status"})
         return _invalid(
             model, obj, tuple(_problem(detail) for detail in details if not _is_echo(detail, details))
         )

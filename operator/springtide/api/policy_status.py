@@ -47,7 +47,7 @@ class AutoscalerPolicyStatus(ApiModel):
     """What the last pass did, written by Springtide."""
 
     observed_generation: AnyInteger | None = None
-    """metadata.generation that this status speaks of."""
+    """The metadata.generation that this status speaks of."""
     pools: PoolCounts | None = None
     """The NodePools that refer to the policy, by what they are."""
     last_pass: PassReport | None = None

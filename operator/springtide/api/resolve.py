@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from springtide.api.model import apply_overrides
 from springtide.api.nodepool import NodePoolSpec
+from springtide.api.nodepool_status import EffectiveSettings
 from springtide.api.policy import AutoscalerPolicySpec
 from springtide.api.rules import Problem, broken_rules
-from springtide.api.settings import MODE_STRICTNESS, Mode, ScaleDownSettings, ScaleUpSettings
+from springtide.api.settings import (
+    MODE_STRICTNESS,
+    Mode,
+    ScaleDownOverrides,
+    ScaleDownSettings,
+    ScaleUpOverrides,
+    ScaleUpSettings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,20 @@ def resolve(pool: NodePoolSpec, policy: AutoscalerPolicySpec) -> PoolSettings:
         max_size=pool.max_size,
         scale_up=apply_overrides(policy.scale_up, pool.scale_up),
         scale_down=apply_overrides(policy.scale_down, pool.scale_down),
+    )
+
+
+def effective(
+    settings: PoolSettings, *, policy_generation: int, min_size: int, max_size: int
+) -> EffectiveSettings:
+    """The settings in force as the pool's status shows them; the sizes are those after the groups' own bounds."""
+    return EffectiveSettings(
+        policy_generation=policy_generation,
+        mode=settings.mode,
+        min_size=min_size,
+        max_size=max_size,
+        scale_up=ScaleUpOverrides.model_validate(asdict(settings.scale_up)),
+        scale_down=ScaleDownOverrides.model_validate(asdict(settings.scale_down)),
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from springtide.api.nodepool import NodePool
+from springtide.api.nodepool_status import NodePoolStatus, PoolSize
 from springtide.api.parse import InvalidResource, parse_nodepool, parse_policy
 from springtide.api.policy import AutoscalerPolicy
 from springtide.api.settings import Expander, Mode
 from tests.manifests import BAD, GOOD, Bad, Manifest, nodepool, policy
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def read(manifest: Manifest) -> NodePool | AutoscalerPolicy | InvalidResource:
@@ -32,6 +37,12 @@ def test_bad_manifests_are_refused_with_field_and_remedy(bad: Bad) -> None:
     (problem,) = refused.problems
     assert problem.field == bad.field
     assert bad.remedy in str(problem)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_examples_are_read(path: Path) -> None:
+    for manifest in yaml.safe_load_all(path.read_text()):
+        assert not isinstance(read(manifest), InvalidResource)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -56,6 +67,19 @@ def test_a_refused_resource_is_named() -> None:
 def test_unknown_fields_are_ignored_when_reading() -> None:
     pool = parse_nodepool(nodepool(fieldOfTheFuture={"a": 1}))
     assert isinstance(pool, NodePool)
+
+
+@pytest.mark.parametrize("status", ["lost", {"size": "big"}, {"groups": [{"target": 3}]}])
+def test_a_status_of_another_release_is_dropped(status: Any) -> None:
+    pool = parse_nodepool(nodepool() | {"status": status})
+    assert isinstance(pool, NodePool)
+    assert pool.status == NodePoolStatus()
+
+
+def test_a_status_of_ours_is_kept() -> None:
+    pool = parse_nodepool(nodepool() | {"status": {"size": {"target": 4}, "ofTheFuture": 1}})
+    assert isinstance(pool, NodePool)
+    assert pool.status == NodePoolStatus(size=PoolSize(target=4))
 
 
 def test_null_means_absent_as_for_the_api_server() -> None:
