@@ -192,7 +192,7 @@ def manifest(resource: Resource) -> dict[str, Any]:
 
 
 def _root_schema(resource: Resource) -> Schema:
-    spec = structural_schema(resource.spec, with_defaults=True)
+    spec = structural_schema(resource.spec, users_write_it=True)
     if not resource.spec_required:
         # Without it the defaults inside would not appear on an object that has no spec at all.
         spec = {"description": spec.pop("description"), "default": {}} | spec
@@ -204,7 +204,7 @@ def _root_schema(resource: Resource) -> Schema:
             "kind": {"description": f"{resource.kind}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": structural_schema(resource.status, with_defaults=False),
+            "status": structural_schema(resource.status, users_write_it=False),
         },
     }
     if resource.spec_required:

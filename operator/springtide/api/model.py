@@ -14,27 +14,30 @@ from springtide.api.rules import Rule
 API_GROUP: Final = "springtide.dev"
 API_VERSION: Final = "v1alpha1"
 
-CONFIG: Final = ConfigDict(
-    alias_generator=to_camel,
-    populate_by_name=True,
-    frozen=True,
-    # A newer CRD may know fields that this release does not; reading must not fail on them.
-    extra="ignore",
-    # The docstring under each field is its description in `kubectl explain`.
-    use_attribute_docstrings=True,
-)
-
 
 class ApiModel(BaseModel):
     """Base of everything that users write or read."""
 
-    model_config = CONFIG
+    # Written out here, not named elsewhere: mypy's plugin reads no other place.
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        # A newer CRD may know fields that this release does not; reading must not fail on them.
+        extra="ignore",
+        # The docstring under each field is its description in `kubectl explain`.
+        use_attribute_docstrings=True,
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """The object as JSON for the API server: camelCase, absent fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+CONFIG: Final = ApiModel.model_config
+"""The same for settings dataclasses, as __pydantic_config__."""
 
 
 class Overrides(ApiModel):

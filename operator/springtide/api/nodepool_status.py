@@ -9,7 +9,7 @@ from pydantic import Field
 
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
-from springtide.api.scalars import AnyInteger, Count, LongText, Quantity, ShortText, Time, list_map
+from springtide.api.scalars import AnyInteger, Count, LongText, MicroTime, Quantity, ShortText, Time, list_map
 from springtide.api.settings import Mode, ScaleDownOverrides, ScaleUpOverrides
 
 MAX_GROUPS: Final = 256
@@ -134,7 +134,7 @@ class GroupStatus(ApiModel):
     """Why and until when nothing is bought from it, if so."""
     last_error: GroupError | None = None
     """The last thing that went wrong, if anything."""
-    failures_seen_until: Time | None = None
+    failures_seen_until: MicroTime | None = None
     """Launch failures that the cloud dates up to here have been acted on; so that none is acted on twice."""
 
     ever_registered: bool = False

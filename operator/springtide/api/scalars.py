@@ -265,3 +265,10 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment, to the second."""
+
+MicroTime = Annotated[
+    AwareDatetime,
+    PlainSerializer(format_micro_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment, to the microsecond: where "later than" must still hold after it was written and read."""

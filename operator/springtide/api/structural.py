@@ -79,20 +79,20 @@ def _validation(rule: Rule) -> Schema:
     return validation
 
 
-def structural_schema(model: type[BaseModel], *, with_defaults: bool) -> Schema:
+def structural_schema(model: type[BaseModel], *, users_write_it: bool) -> Schema:
     """The structural schema of a model, without references.
 
-    `with_defaults` writes the models' defaults into the schema; a status has none there, since it is never
-    the API server who fills it in.
+    What users write (a spec) gets the models' defaults and rules. What Springtide writes (a status) has neither: the
+    API server shall not fill it in, nor spend time on judging it.
     """
     raw = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_WithRules)
-    return _Converter(definitions=raw.pop("$defs", {}), with_defaults=with_defaults).convert(raw)
+    return _Converter(definitions=raw.pop("$defs", {}), users_write_it=users_write_it).convert(raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Converter:
     definitions: Mapping[str, Schema]
-    with_defaults: bool
+    users_write_it: bool
 
     def convert(self, raw: Schema) -> Schema:
         """One node of the schema and everything below it. Recursive models would not end: there are none."""
@@ -101,7 +101,7 @@ class _Converter:
         if "description" in node:
             schema["description"] = self._description(node)
         schema |= {keyword: node[keyword] for keyword in _KEPT if keyword in node}
-        if self.with_defaults and (default := self._default(node)) is not None:
+        if self.users_write_it and (default := self._default(node)) is not None:
             schema["default"] = default
         if "properties" in node:
             schema["properties"] = {name: self._property(node, name) for name in node["properties"]}
@@ -109,7 +109,7 @@ class _Converter:
             schema["additionalProperties"] = self.convert(node["additionalProperties"])
         if "items" in node:
             schema["items"] = self.convert(node["items"])
-        if _RULES in node:
+        if self.users_write_it and _RULES in node:
             schema[_RULES] = node[_RULES]
         return schema
 
@@ -130,7 +130,7 @@ class _Converter:
 
     def _property(self, parent: Schema, name: str) -> Schema:
         schema = self.convert(parent["properties"][name])
-        if self.with_defaults and parent.get(_IS_OVERRIDES):
+        if self.users_write_it and parent.get(_IS_OVERRIDES):
             schema["description"] += " Absent: as the policy says."
         return schema
 
@@ -143,7 +143,7 @@ class _Converter:
 
     def _description(self, node: Schema) -> str:
         text = " ".join(node["description"].split())
-        default = self._default(node) if self.with_defaults else None
+        default = self._default(node) if self.users_write_it else None
         if default is None or default == {}:
             return text
         return f"{text} Default: {_shown(default)}."

@@ -176,8 +176,10 @@ def filled(schema: Schema) -> Any:
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
-def test_a_status_is_never_filled_in_by_the_api_server(resource: Resource) -> None:
-    assert '"default"' not in json.dumps(root(resource)["properties"]["status"])
+def test_a_status_is_neither_filled_in_nor_judged_by_the_api_server(resource: Resource) -> None:
+    status = json.dumps(root(resource)["properties"]["status"])
+    assert '"default"' not in status
+    assert "x-kubernetes-validations" not in status
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
@@ -227,3 +229,10 @@ def test_plan_ids_are_written_as_in_logs() -> None:
     status = NodePoolStatus.model_validate({"lastDecision": decision, "scaleUp": {"from": 3, "to": 4}})
     assert status.to_wire()["lastDecision"] == decision
     assert status.to_wire()["scaleUp"] == {"state": "NoActivity", "from": 3, "to": 4}
+
+
+def test_launch_failures_already_seen_are_told_apart_to_the_microsecond() -> None:
+    """Cut to the second, the newest failure seen would look newer than what was seen, and be acted on again."""
+    seen = "2026-01-01T00:00:00.123456Z"
+    status = NodePoolStatus.model_validate({"groups": [{"id": "a", "failuresSeenUntil": seen}]})
+    assert status.to_wire()["groups"][0]["failuresSeenUntil"] == seen
