@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from springtide.api.conditions import Condition, ConditionType, Reason, is_true, set_condition
 from springtide.api.policy_status import AutoscalerPolicyStatus, PassReport, PoolCounts

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from springtide.api.conditions import Condition
-from springtide.api.model import overrides_from
 from springtide.api.nodepool_status import (
     MAX_CANDIDATES,
     MAX_GROUPS,
@@ -27,13 +29,16 @@ from springtide.api.nodepool_status import (
     ScaleUpStatus,
     Utilization,
 )
-from springtide.api.settings import ScaleDownOverrides, ScaleUpOverrides
+from springtide.api.settings import ScaleDownOverrides, ScaleDownSettings, ScaleUpOverrides, ScaleUpSettings
 from springtide.cluster.groups import NodeGroup
 from springtide.cluster.snapshot import GroupMemory, PoolView
 from springtide.planning.plan import GroupPlan, NodeVerdict, PoolPlan
 from springtide.reporting import phrases
 
-MESSAGE_LIMIT = 1024
+MESSAGE_LIMIT: Final = 1024
+
+_SCALE_UP: Final = TypeAdapter(ScaleUpSettings)
+_SCALE_DOWN: Final = TypeAdapter(ScaleDownSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,12 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
             mode=view.mode,
             min_size=plan.min_size,
             max_size=plan.max_size,
-            scale_up=overrides_from(ScaleUpOverrides, view.settings.scale_up),
-            scale_down=overrides_from(ScaleDownOverrides, view.settings.scale_down),
+            scale_up=ScaleUpOverrides.model_validate(
+                _SCALE_UP.dump_python(view.settings.scale_up, by_alias=True)
+            ),
+            scale_down=ScaleDownOverrides.model_validate(
+                _SCALE_DOWN.dump_python(view.settings.scale_down, by_alias=True)
+            ),
         ),
         size=PoolSize(target=plan.target, min=plan.min_size, max=plan.max_size),
         nodes=_counts(plan),

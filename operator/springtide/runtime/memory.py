@@ -5,14 +5,26 @@ One process writes it. A restarted operator finds purchases under way, backoffs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from springtide.actuation.outcome import (
+    Outcome,
+    PurchaseAcknowledged,
+    PurchaseFailed,
+    PurchaseRefused,
+    RemovalDone,
+    RemovalFailed,
+    RemovalRolledBack,
+    RollbackReason,
+)
+from springtide.api.nodepool import NodePool
 from springtide.api.nodepool_status import GroupStatus, NodePoolStatus
-from springtide.cluster.groups import FailureClass
+from springtide.cluster.groups import FailureClass, LaunchFailure
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase
-from springtide.planning.plan import GroupPlan, PoolPlan
+from springtide.planning.plan import GroupPlan, Plan, PoolPlan
+from springtide.reporting.reporter import Remembered
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=3)
 """With a longer gap in our heartbeat nobody watched the nodes: a stored "unneeded since" proves nothing."""
@@ -44,7 +56,7 @@ class PoolMemory:
         )
 
     def after_plan(self, plan: PoolPlan) -> PoolMemory:
-        """What the plan found out: fulfilled purchases, backoffs, failures dealt with. Groups that are gone are forgotten."""
+        """What the plan found out: fulfilled purchases, backoffs, failures. Groups that are gone are forgotten."""
         return replace(
             self, groups={group.group: _after(self.groups.get(group.group), group) for group in plan.groups}
         )
@@ -105,3 +117,83 @@ def _failure_class(text: str) -> FailureClass:
     except ValueError:
         # Written by a newer release; what failed matters less than how long to wait.
         return FailureClass.LAUNCH_FAILED
+
+
+class Memories:
+    """The memories of all pools, fed by plans and outcomes."""
+
+    def __init__(self) -> None:
+        self.by_pool: dict[str, PoolMemory] = {}
+        """By pool name."""
+        self.refusals: dict[tuple[str, str], LaunchFailure] = {}
+        """By (pool, group): the last purchase that the cloud refused outright. Planning sees it as a launch failure."""
+        self._uids: dict[str, str] = {}
+
+    def follow(self, pools: Iterable[NodePool]) -> None:
+        """Take up new pools from their status, forget those that are gone (or were made anew under the same name)."""
+        uids = {}
+        for pool in pools:
+            uids[pool.name] = pool.metadata.uid
+            if self._uids.get(pool.name) != pool.metadata.uid:
+                self.by_pool[pool.name] = from_status(pool.status)
+        for gone in set(self.by_pool) - set(uids):
+            del self.by_pool[gone]
+        self.refusals = {key: failure for key, failure in self.refusals.items() if key[0] in uids}
+        self._uids = uids
+
+    def absorb(self, plan: Plan) -> None:
+        """Take over what a plan found out."""
+        for name, pool in plan.pools.items():
+            if name in self.by_pool and pool.groups:
+                self.by_pool[name] = self.by_pool[name].after_plan(pool)
+
+    def remember(self, outcome: Outcome) -> None:
+        """Take over what became of a decision."""
+        memory = self.by_pool.get(outcome.pool)
+        if memory is None:
+            return
+        match outcome:
+            case PurchaseAcknowledged(before=before, target=target) if target > before:
+                purchase = OutstandingPurchase(outcome.at, before, target, outcome.plan_id)
+                self.by_pool[outcome.pool] = memory.with_purchase(outcome.group, purchase)
+            case PurchaseRefused(message=message) | PurchaseFailed(message=message, ambiguous=False):
+                self._refused(outcome, message)
+            case RemovalDone():
+                self.by_pool[outcome.pool] = replace(memory, last_scale_down=outcome.at)
+            case RemovalRolledBack(reason=reason) if reason not in _NO_FAULT:
+                self.by_pool[outcome.pool] = replace(memory, last_scale_down_failure=outcome.at)
+            case RemovalFailed():
+                self.by_pool[outcome.pool] = replace(memory, last_scale_down_failure=outcome.at)
+            case _:
+                pass
+
+    def _refused(self, outcome: Outcome, message: str) -> None:
+        self.refusals[outcome.pool, outcome.group] = LaunchFailure(
+            id=f"refused-{outcome.at.isoformat()}",
+            time=outcome.at,
+            failure_class=FailureClass.REFUSED,
+            message=message,
+        )
+
+    def outstanding(self, pool: str) -> bool:
+        """Whether a purchase of the pool is not fulfilled yet."""
+        memory = self.by_pool.get(pool, PoolMemory())
+        return any(group.purchase is not None for group in memory.groups.values())
+
+    def remembered(self) -> dict[str, Remembered]:
+        """For the report, by pool name."""
+        return {
+            name: Remembered(
+                groups=memory.groups,
+                last_scale_up=memory.last_scale_up,
+                last_scale_down=memory.last_scale_down,
+                last_scale_down_failure=memory.last_scale_down_failure,
+            )
+            for name, memory in self.by_pool.items()
+        }
+
+
+_NO_FAULT = frozenset(
+    {RollbackReason.RELEASED, RollbackReason.WITHDRAWN, RollbackReason.NODE_GONE, RollbackReason.NEW_POD}
+)
+"""Rollbacks that say nothing against the next removal: no delayAfterFailure."""

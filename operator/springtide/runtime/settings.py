@@ -94,12 +94,6 @@ class OperatorSettings:
         default=timedelta(minutes=10),
         metadata=explained("with an older picture of the cluster or the cloud no node is bought"),
     )
-    cluster_autoscaler_lease: str = field(
-        default="kube-system/cluster-autoscaler",
-        metadata=explained(
-            "Lease of Cluster Autoscaler; while it is fresh, nothing is bought or removed. Empty: do not look"
-        ),
-    )
     heartbeat: timedelta = field(
         default=timedelta(seconds=60),
         metadata=explained("how often an unchanged status is written to show that we live"),
@@ -185,11 +179,6 @@ def _check(settings: OperatorSettings) -> None:
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise SettingsError(
             f"--http-address={settings.http_address!r}: must be HOST:PORT with a port of 0 to 65535"
-        )
-    lease = settings.cluster_autoscaler_lease
-    if lease and lease.count("/") != 1:
-        raise SettingsError(
-            f"--cluster-autoscaler-lease={lease!r}: must be NAMESPACE/NAME, or empty not to look"
         )
     for name in ("provider_refresh", "provider_busy_refresh", "heartbeat"):
         if getattr(settings, name) <= timedelta(0):

@@ -1,0 +1,130 @@
+"""Reads the clouds on a cadence of their own, apart from passes: slow while idle, quick while something is outstanding.
+
+One loop for each kind of provider, so that a slow or failing cloud delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from springtide.api.nodepool import NodePool
+from springtide.cluster.groups import NodeGroup, PoolListing
+from springtide.providers.base import Provider
+
+READ_TIMEOUT_SECONDS = 60.0
+"""A listing that takes longer has failed."""
+MAX_WAIT_SECONDS = 60.0
+"""A cloud that keeps failing is asked ever less often, down to this."""
+
+logger = logging.getLogger(__name__)
+
+
+class CloudWatch:
+    """The last known node groups of every pool."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        *,
+        idle: timedelta,
+        busy: timedelta,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._providers = providers
+        self._idle, self._busy = idle.total_seconds(), busy.total_seconds()
+        self._changed = changed
+        self._pools: dict[str, tuple[NodePool, ...]] = {}
+        self._busy_kinds: frozenset[str] = frozenset()
+        self._pokes = {kind: asyncio.Event() for kind in providers}
+        self.listings: dict[str, PoolListing] = {}
+        """By pool name. Replaced, never changed in place."""
+
+    def follow(self, pools: Iterable[NodePool]) -> None:
+        """From now on read the groups of these pools; new or changed ones at once."""
+        by_kind: dict[str, list[NodePool]] = {kind: [] for kind in self._providers}
+        for pool in pools:
+            by_kind.get(pool.spec.provider.kind, []).append(pool)
+        for kind, members in by_kind.items():
+            before = {pool.name: pool.spec for pool in self._pools.get(kind, ())}
+            self._pools[kind] = tuple(members)
+            if any(before.get(pool.name) != pool.spec for pool in members):
+                self._pokes[kind].set()
+        names = {pool.name for members in by_kind.values() for pool in members}
+        for gone in set(self.listings) - names:
+            del self.listings[gone]
+
+    def hurry(self, kinds: Iterable[str]) -> None:
+        """These kinds have something outstanding: read them at the quick cadence until told otherwise."""
+        kinds = frozenset(kinds)
+        for kind in kinds - self._busy_kinds:
+            if kind in self._pokes:
+                self._pokes[kind].set()
+        self._busy_kinds = kinds
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for kind, provider in self._providers.items():
+                group.create_task(self._read_forever(kind, provider), name=f"cloud-{kind}")
+
+    async def _read_forever(self, kind: str, provider: Provider) -> None:
+        failures = 0
+        while True:
+            poke = self._pokes[kind]
+            poke.clear()
+            pools = self._pools.get(kind, ())
+            if pools:
+                failures = 0 if await self._read(kind, provider, pools) else failures + 1
+            wait = self._busy if kind in self._busy_kinds else self._idle
+            wait = min(MAX_WAIT_SECONDS, wait * 2 ** min(failures, 6))
+            try:
+                async with asyncio.timeout(wait if pools else None):
+                    await poke.wait()
+            except TimeoutError:
+                continue
+
+    async def _read(self, kind: str, provider: Provider, pools: tuple[NodePool, ...]) -> bool:
+        """Read once; False when any pool could not be read."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                fresh: Mapping[str, PoolListing] = await provider.list_groups(pools)
+        except TimeoutError:
+            fresh = self._unread(pools, f"no answer within {READ_TIMEOUT_SECONDS:.0f} s")
+        except Exception as error:
+            # A provider (a third party's, perhaps) broke its promise never to raise here: its pools stay as they were.
+            logger.warning("provider %s failed while listing: %s", kind, error, exc_info=True)
+            fresh = self._unread(pools, f"unexpected error: {error}")
+        followed = {pool.name for pool in self._pools.get(kind, ())}
+        news = False
+        for name, listing in fresh.items():
+            if name in followed:
+                news |= not same_groups(self.listings.get(name), listing)
+                self.listings[name] = listing
+        if news:
+            self._changed(kind)
+        return not any(listing.error for listing in fresh.values())
+
+    def _unread(self, pools: tuple[NodePool, ...], error: str) -> dict[str, PoolListing]:
+        return {
+            pool.name: replace(self.listings.get(pool.name, PoolListing(pool=pool.name)), error=error)
+            for pool in pools
+        }
+
+
+def same_groups(before: PoolListing | None, after: PoolListing) -> bool:
+    """Whether two listings say the same, times of reading aside."""
+    if before is None:
+        return False
+    return (
+        before.error == after.error
+        and before.problems == after.problems
+        and [_timeless(group) for group in before.groups] == [_timeless(group) for group in after.groups]
+    )
+
+
+def _timeless(group: NodeGroup) -> NodeGroup:
+    return replace(group, read_at=None)

@@ -1,0 +1,351 @@
+"""The pass loop: observe, plan, actuate, report; never two passes at once.
+
+kopf's handlers, the informers and the clouds only ask for passes. Drains and purchases go on in tasks of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from springtide.actuation.actuator import Actuator
+from springtide.actuation.outcome import Outcome, PurchaseFailed, PurchaseRefused
+from springtide.actuation.ports import ManagedPool
+from springtide.api.policy import AutoscalerPolicy, AutoscalerPolicySpec
+from springtide.api.resolve import resolve
+from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.plan import Plan
+from springtide.planning.planner import plan as make_plan
+from springtide.providers.base import Provider
+from springtide.reporting.reporter import PassReport, Reporter
+from springtide.runtime.cloud_watch import CloudWatch
+from springtide.runtime.memory import Memories
+from springtide.runtime.observation import observe
+from springtide.runtime.releases import nodes_of_pools, strays
+from springtide.runtime.requests import Batch, PassRequests
+from springtide.runtime.resources import Resources
+from springtide.runtime.settings import OperatorSettings
+
+PURCHASE_WAIT_SECONDS: Final = 2.0
+"""A pass waits so long for the cloud's answers, so that its report can tell them; later ones are told as they come."""
+STALLED_PASS_SECONDS: Final = 120.0
+"""A pass that takes longer is stuck: /healthz fails, and the kubelet starts us anew."""
+MISSED_SCANS: Final = 6
+"""So many scan intervals without a pass, and /healthz fails."""
+
+logger = logging.getLogger(__name__)
+
+
+class Cluster(Protocol):
+    """What the engine needs of the informers."""
+
+    @property
+    def is_synced(self) -> bool: ...
+
+    def picture(self, *, now: datetime) -> ClusterPicture: ...
+
+    def problems(self) -> tuple[str, ...]: ...
+
+
+class NotReleasedYet(Exception):
+    """Nodes that should be let go still carry our marks; str() names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassOutcome:
+    """What those who asked for a pass get."""
+
+    plan_id: str
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Phases:
+    durations: dict[str, timedelta] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.durations[name] = timedelta(seconds=time.perf_counter() - started)
+
+
+class Engine:
+    """Runs passes. Also the memo of all kopf handlers."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clouds: CloudWatch,
+        providers: Mapping[str, Provider],
+        actuator: Actuator,
+        reporter: Reporter,
+        memories: Memories,
+        settings: OperatorSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._clouds = clouds
+        self._providers = providers
+        self._actuator = actuator
+        self._reporter = reporter
+        self._memories = memories
+        self._settings = settings
+        self._clock = clock
+        self.requests: PassRequests[PassOutcome] = PassRequests()
+        self.resources = Resources()
+        self.passes: dict[str, int] = {}
+        """Passes so far, by what asked for them first."""
+        self._single_flight = asyncio.Lock()
+        self._pass_began: float | None = None
+        self._last_pass_at: float | None = None
+        self._unneeded: dict[str, datetime] | None = None
+        self._generations: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._released: set[str] = set()
+        self._releasing: asyncio.Future[tuple[str, ...]] | None = None
+
+    def __copy__(self) -> Engine:
+        # kopf copies its memo for every object; all handlers must see this one engine.
+        return self
+
+    # --- who asks for passes --------------------------------------------------------------------------------------
+
+    def wake(self, cause: str) -> None:
+        """Something happened that may change the plan."""
+        self.requests.wake(cause)
+
+    async def scan_if_due(self, policy: str) -> None:
+        """The heartbeat of a policy: a pass, awaited, if the last one is longer ago than its scanInterval."""
+        found = next((p for p in self.resources.policies if p.name == policy), None)
+        interval = found.spec.scan_interval if isinstance(found, AutoscalerPolicy) else timedelta(seconds=10)
+        now = asyncio.get_running_loop().time()
+        if self._last_pass_at is None or now - self._last_pass_at >= interval.total_seconds():
+            await self.requests.ask("scan", settle=False)
+
+    def resource_changed(self, kind: str, metadata: Mapping[str, Any]) -> None:
+        """A NodePool or policy changed: our own status writes change neither generation nor deletionTimestamp."""
+        key = (kind, metadata["uid"])
+        seen = (metadata.get("generation", 0), "deletionTimestamp" in metadata)
+        if self._generations.get(key) != seen:
+            self._generations[key] = seen
+            self.wake(f"{kind} changed")
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run passes until cancelled. A pass that fails is logged; the next one starts afresh."""
+        try:
+            while True:
+                batch = await self.requests.next()
+                async with self._single_flight:
+                    await self._attempt(batch)
+        finally:
+            self.requests.abandon()
+
+    async def _attempt(self, batch: Batch[PassOutcome]) -> None:
+        loop = asyncio.get_running_loop()
+        self._pass_began = loop.time()
+        plan_id = secrets.token_hex(4)
+        try:
+            if self._cluster.is_synced:
+                await self._pass(plan_id, batch.causes)
+            batch.answer(PassOutcome(plan_id))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            logger.exception("pass %s failed; the next one starts afresh", plan_id)
+            self._reporter.pass_failed()
+            batch.answer(PassOutcome(plan_id, error=str(error)))
+        finally:
+            self._pass_began = None
+            self._last_pass_at = loop.time()
+
+    async def _pass(self, plan_id: str, causes: Mapping[str, int]) -> None:
+        phases = _Phases()
+        with phases.of("snapshot"):
+            snapshot = self._observe(plan_id)
+        with phases.of("plan"):
+            # A thread: numpy and HiGHS let go of the interpreter, and the informers go on meanwhile.
+            plan = await asyncio.to_thread(make_plan, snapshot)
+        with phases.of("actuate"):
+            await self._actuate(snapshot, plan)
+        self._count(causes)
+        self._reporter.passed(self._report(snapshot, plan, causes, phases.durations))
+
+    def _observe(self, plan_id: str) -> Snapshot:
+        now = self._clock()
+        picture = self._cluster.picture(now=now)
+        self.resources.refresh(picture.node_pools, picture.policies)
+        self._released &= {pool.metadata.uid for pool in self.resources.pools}
+        pools = [pool for pool in self.resources.pools if pool.metadata.uid not in self._released]
+        self._memories.follow(pools)
+        self._clouds.follow(pool for pool in pools if not pool.metadata.being_deleted)
+        self._settle_as_told()
+        return observe(
+            now=now,
+            plan_id=plan_id,
+            picture=picture,
+            pools=pools,
+            policies=self.resources.policies,
+            listings=self._clouds.listings,
+            memories=self._memories.by_pool,
+            refusals=self._memories.refusals,
+            in_flight=self._actuator.in_flight,
+            unneeded=self._unneeded,
+            correct=self._actuator.targets.corrected,
+            settings=self._settings,
+        )
+
+    def _settle_as_told(self) -> None:
+        specs = [policy.spec for policy in self.resources.policies if isinstance(policy, AutoscalerPolicy)]
+        if specs:
+            # Several policies share one pass: the most impatient one decides.
+            self.requests.settle = min(spec.settle for spec in specs).total_seconds()
+            self.requests.settle_max = min(spec.settle_max for spec in specs).total_seconds()
+
+    async def _actuate(self, snapshot: Snapshot, plan: Plan) -> None:
+        self._memories.absorb(plan)
+        self._unneeded = {
+            name: verdict.unneeded_since
+            for name, verdict in plan.nodes.items()
+            if verdict.unneeded_since is not None
+        }
+        managed = self._managed(snapshot)
+        self._actuator.resume(snapshot.picture.nodes, managed)
+        tasks = self._actuator.apply(plan, managed)
+        self._release_strays(snapshot)
+        await self._actuator.settled(tasks, within=PURCHASE_WAIT_SECONDS)
+        self._hurry_clouds(managed)
+
+    def _hurry_clouds(self, managed: Mapping[str, ManagedPool]) -> None:
+        in_flight = self._actuator.in_flight
+        busy = {name for name in managed if self._memories.outstanding(name)}
+        busy |= {removal.pool for removal in in_flight.removals.values()}
+        busy |= {pool for pool, _ in in_flight.purchases}
+        self._clouds.hurry(managed[name].resource.spec.provider.kind for name in busy if name in managed)
+
+    def _release_strays(self, snapshot: Snapshot) -> None:
+        """Groups taken off their pool are let go, in the background; what fails is tried again by the next pass."""
+        stray = strays(snapshot)
+        if stray and (self._releasing is None or self._releasing.done()):
+            work = self._actuator.release_pool("", stray, None)
+            self._releasing = asyncio.ensure_future(work)
+
+    def _managed(self, snapshot: Snapshot) -> dict[str, ManagedPool]:
+        resources = {pool.name: pool for pool in self.resources.pools}
+        return {
+            view.name: ManagedPool(
+                resource=resources[view.name],
+                provider=self._providers[resources[view.name].spec.provider.kind],
+                settings=view.settings,
+            )
+            for view in snapshot.pools
+            if resources[view.name].spec.provider.kind in self._providers
+        }
+
+    def _count(self, causes: Mapping[str, int]) -> None:
+        cause = next(iter(causes), "scan")
+        self.passes[cause] = self.passes.get(cause, 0) + 1
+
+    def _report(
+        self, snapshot: Snapshot, plan: Plan, causes: Mapping[str, int], phases: Mapping[str, timedelta]
+    ) -> PassReport:
+        return PassReport(
+            snapshot=snapshot,
+            plan=plan,
+            causes=causes,
+            phases=phases,
+            pools={pool.name: pool for pool in self.resources.pools},
+            invalid_pools=self.resources.invalid_pools,
+            policies=self.resources.policies,
+            metadata=self.resources.metadata,
+            listings=dict(self._clouds.listings),
+            memories=self._memories.remembered(),
+        )
+
+    # --- what actuation tells -------------------------------------------------------------------------------------
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Remember and report what became of a decision."""
+        self._memories.remember(outcome)
+        self._reporter.outcome(outcome)
+        if isinstance(outcome, PurchaseRefused | PurchaseFailed):
+            # Planned anew at once, without the group that refused.
+            self.wake("purchase failed")
+
+    # --- letting go -----------------------------------------------------------------------------------------------
+
+    async def release_pools(self, names: Iterable[str]) -> None:
+        """Undo removals and lift taints on the nodes of these pools, and never touch them again. Nodes stay.
+
+        Raises NotReleasedYet when a node could not be released: ask again.
+        """
+        names = set(names)
+        async with self._single_flight:
+            self._released |= {pool.metadata.uid for pool in self.resources.pools if pool.name in names}
+            await self._release(names)
+
+    async def release_policy(self, name: str) -> None:
+        """The same for all pools that follow a policy that is being deleted; they stay, with PolicyNotFound."""
+        async with self._single_flight:
+            await self._release({p.name for p in self.resources.pools if p.spec.policy_ref.name == name})
+        self.wake("AutoscalerPolicy deleted")
+
+    async def _release(self, names: set[str]) -> None:
+        picture = self._cluster.picture(now=self._clock())
+        failed: list[str] = []
+        for pool in self.resources.pools:
+            if pool.name in names:
+                provider = self._providers.get(pool.spec.provider.kind)
+                managed = None
+                if provider is not None:
+                    settings = resolve(pool.spec, AutoscalerPolicySpec())
+                    managed = ManagedPool(resource=pool, provider=provider, settings=settings)
+                nodes = nodes_of_pools({pool.name}, picture, self._clouds.listings)
+                failed += await self._actuator.release_pool(pool.name, nodes, managed)
+        if failed:
+            raise NotReleasedYet(f"still marked by us: {', '.join(sorted(failed)[:10])}")
+
+    @property
+    def has_unfinished_work(self) -> bool:
+        """Purchases or removals are under way, or nodes wait to be let go."""
+        outstanding = any(self._memories.outstanding(name) for name in self._memories.by_pool)
+        return self._actuator.in_flight.busy or outstanding
+
+    @property
+    def seconds_since_pass(self) -> float:
+        """Since the last pass ended; infinite before the first."""
+        if self._last_pass_at is None:
+            return float("inf")
+        return asyncio.get_running_loop().time() - self._last_pass_at
+
+    # --- probes ---------------------------------------------------------------------------------------------------
+
+    def unhealthy(self) -> str:
+        """What is wrong with the loop; empty when all is well."""
+        now = asyncio.get_running_loop().time()
+        if self._pass_began is not None and now - self._pass_began > STALLED_PASS_SECONDS:
+            return f"a pass has been running for {now - self._pass_began:.0f} s"
+        intervals = [p.spec.scan_interval for p in self.resources.policies if isinstance(p, AutoscalerPolicy)]
+        if intervals and self._last_pass_at is not None:
+            silent = now - self._last_pass_at
+            if silent > max(STALLED_PASS_SECONDS, MISSED_SCANS * min(intervals).total_seconds()):
+                return f"no pass for {silent:.0f} s"
+        return ""
+
+    def unready(self) -> str:
+        """Why this process cannot work yet; empty when it can."""
+        if self._cluster.is_synced:
+            return ""
+        return "; ".join(self._cluster.problems()) or "the informers are not synced yet"

@@ -1,0 +1,134 @@
+"""From what is known right now to the snapshot a pass decides on. Reads memory and caches only: no I/O, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from springtide.actuation.actuator import InFlight
+from springtide.actuation.taints import removal_of, unneeded_since
+from springtide.api.conditions import Reason
+from springtide.api.nodepool import NodePool
+from springtide.api.parse import InvalidResource
+from springtide.api.policy import AutoscalerPolicy
+from springtide.cluster.groups import LaunchFailure, NodeGroup, PoolListing, PoolProblem
+from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.records import LeaseRecord
+from springtide.cluster.snapshot import PoolView, RemovalInFlight, Snapshot
+from springtide.reporting.phrases import elapsed
+from springtide.runtime.memory import PoolMemory
+from springtide.runtime.pools import policy_views, pool_views
+from springtide.runtime.settings import OperatorSettings
+
+CorrectGroup = Callable[[NodeGroup], NodeGroup]
+"""Puts our own last acknowledged write over an older reading of a group's target."""
+
+
+def observe(
+    *,
+    now: datetime,
+    plan_id: str,
+    picture: ClusterPicture,
+    pools: Iterable[NodePool],
+    policies: tuple[AutoscalerPolicy | InvalidResource, ...],
+    listings: Mapping[str, PoolListing],
+    memories: Mapping[str, PoolMemory],
+    refusals: Mapping[tuple[str, str], LaunchFailure],
+    in_flight: InFlight,
+    unneeded: Mapping[str, datetime] | None,
+    correct: CorrectGroup,
+    settings: OperatorSettings,
+) -> Snapshot:
+    """Put the snapshot together.
+
+    `refusals`: purchases that the cloud refused outright, by (pool, group); planning sees them as launch failures.
+    `unneeded`: the timers of this process; None for its first pass, which trusts the soft taints if anything does.
+    """
+    views = pool_views(pools, policies, listings, memories, now=now)
+    views = tuple(_usable(view, refusals, correct, settings) for view in views)
+    forbidden_purchases, forbidden_removals = _stale(picture, settings)
+    return Snapshot(
+        now=now,
+        plan_id=plan_id,
+        picture=picture,
+        pools=views,
+        policies=policy_views(policies),
+        removals=_removals(picture, in_flight.removals),
+        unneeded_since=_stored_timers(picture, memories, listings, now) if unneeded is None else unneeded,
+        recently_evicted=in_flight.recently_evicted,
+        cluster_autoscaler=_holder(picture.ca_lease, now),
+        purchases_forbidden=forbidden_purchases,
+        removals_forbidden=forbidden_removals,
+    )
+
+
+def _usable(
+    view: PoolView,
+    refusals: Mapping[tuple[str, str], LaunchFailure],
+    correct: CorrectGroup,
+    settings: OperatorSettings,
+) -> PoolView:
+    """The view with our own knowledge in it, and left alone when the cloud was not read for too long."""
+    groups = tuple(
+        _with_refusal(correct(group), refusals.get((view.name, group.id))) for group in view.groups
+    )
+    problems = view.problems
+    if view.picture_age > settings.max_picture_age_removals and groups:
+        message = (
+            f"spec.provider: the cloud was last read more than {elapsed(settings.max_picture_age_removals)} ago: "
+            "nothing is bought or removed until it answers again"
+        )
+        problems = (*problems, PoolProblem(Reason.STALE_PICTURE, "spec.provider", message))
+    return replace(view, groups=groups, problems=problems)
+
+
+def _with_refusal(group: NodeGroup, refusal: LaunchFailure | None) -> NodeGroup:
+    return group if refusal is None else replace(group, failures=(*group.failures, refusal))
+
+
+def _stale(picture: ClusterPicture, settings: OperatorSettings) -> tuple[str, str]:
+    """Why the age of the cluster's picture forbids purchases, and removals. No ages in the texts: they go to status."""
+    age = timedelta(seconds=picture.age_seconds)
+    text = "the API server was last heard from more than {} ago"
+    purchases = removals = ""
+    if age > settings.max_picture_age_purchases:
+        purchases = text.format(elapsed(settings.max_picture_age_purchases))
+    if age > settings.max_picture_age_removals:
+        removals = text.format(elapsed(settings.max_picture_age_removals))
+    return purchases, removals
+
+
+def _removals(picture: ClusterPicture, owned: Mapping[str, RemovalInFlight]) -> dict[str, RemovalInFlight]:
+    """Every removal of ours: by the nodes' annotations, and those so young that no informer has shown them yet."""
+    found = {node.name: removal for node in picture.nodes if (removal := removal_of(node)) is not None}
+    return {**found, **owned}
+
+
+def _stored_timers(
+    picture: ClusterPicture,
+    memories: Mapping[str, PoolMemory],
+    listings: Mapping[str, PoolListing],
+    now: datetime,
+) -> dict[str, datetime]:
+    """Unneeded-since by node, from soft taints of our own, in pools that someone kept watching."""
+    trusted = {
+        instance.provider_id
+        for name, memory in memories.items()
+        if memory.timers_trusted(now)
+        for group in listings.get(name, PoolListing(pool=name)).groups
+        for instance in group.instances
+    }
+    return {
+        node.name: since
+        for node in picture.nodes
+        if node.provider_id in trusted and (since := unneeded_since(node)) is not None and since <= now
+    }
+
+
+def _holder(lease: LeaseRecord | None, now: datetime) -> str:
+    """Who runs Cluster Autoscaler here; empty unless its Lease is fresh."""
+    if lease is None or not lease.holder or lease.renewed_at is None:
+        return ""
+    fresh = now - lease.renewed_at.astimezone(UTC) <= timedelta(seconds=lease.duration_seconds)
+    return lease.holder if fresh else ""

@@ -1,0 +1,302 @@
+"""The operator process: everything is made, wired, started in order and stopped in reverse.
+
+Order: informers → (synced) → clouds, pass loop, events, statuses → kopf. A failure of any part ends the process, so that
+its supervisor starts a whole one anew; a half operator would look alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import kopf
+
+from springtide import __version__
+from springtide.actuation.actuator import Actuator
+from springtide.actuation.node_api import KubeNodes
+from springtide.actuation.outcome import Outcome
+from springtide.actuation.settings import ActuationSettings
+from springtide.cluster import decode
+from springtide.cluster.access import from_environment
+from springtide.cluster.api_errors import KubeError
+from springtide.cluster.codec import RecordCodec
+from springtide.cluster.kube import KubeClient
+from springtide.cluster.records import PodRecord
+from springtide.cluster.shape_table import ShapeTable
+from springtide.cluster.watching import ClusterWatch
+from springtide.cluster.wire import PodWire
+from springtide.providers.base import Provider
+from springtide.providers.registry import ProviderNotInstalledError, ProviderSettings, kinds, load
+from springtide.reporting import logs
+from springtide.reporting.events import EventRecorder
+from springtide.reporting.metrics import Metrics
+from springtide.reporting.narrator import Narrator
+from springtide.reporting.reporter import Reporter
+from springtide.reporting.status_writer import StatusWriter
+from springtide.runtime.cloud_watch import CloudWatch
+from springtide.runtime.engine import Engine
+from springtide.runtime.http import make_app, serve
+from springtide.runtime.kopf_host import hosted
+from springtide.runtime.memory import Memories
+from springtide.runtime.settings import LogFormat, OperatorSettings
+from springtide.runtime.watchdog import watch_over
+
+LAST_EVENTS_SECONDS: Final = 0.5
+"""At the stop, events still waiting get so long."""
+LAST_ANSWERS_SECONDS: Final = 1.0
+"""At the stop, purchases that were sent get so long to hear their answer."""
+
+STOP_SECONDS: Final = 2.5
+"""A stop that takes longer is cut short: what was not finished is resumed by the next process."""
+
+RegisterHandlers = Callable[[kopf.OperatorRegistry], kopf.OperatorRegistry]
+"""Puts the handlers (which live above this layer) into a registry."""
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The operator cannot start; str() says why and what to do."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a running operator, for those who embed it (demo, tests)."""
+
+    engine: Engine
+    metrics: Metrics
+    cluster: ClusterWatch
+    clouds: CloudWatch
+    http_port: int
+
+
+async def serve_until(settings: OperatorSettings, register: RegisterHandlers, stop: asyncio.Event) -> None:
+    """Run until `stop` is set. Raises StartError, or whatever made a part fail."""
+    async with running(settings, register) as (_, failed):
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if failed.done():
+            failed.result()
+    logger.info("stopped")
+
+
+@asynccontextmanager
+async def running(
+    settings: OperatorSettings, register: RegisterHandlers
+) -> AsyncIterator[tuple[Parts, asyncio.Future[None]]]:
+    """An operator that runs for as long as the context; the future ends with the error of a part that fails."""
+    async with AsyncExitStack() as stack:
+        load_access = from_environment(
+            str(settings.kubeconfig) if settings.kubeconfig else None, context=settings.context or None
+        )
+        client = await stack.enter_async_context(KubeClient(load_access))
+        await _check_cluster(client)
+        providers = _providers(settings)
+        for provider in providers.values():
+            stack.push_async_callback(provider.aclose)
+        cluster = ClusterWatch(client)
+        engine, clouds, metrics, recorder, reporter, actuator = _assemble(
+            settings, client, cluster, providers
+        )
+        cluster.state.on_wake_up(engine.wake)
+        app = make_app(registry=metrics.registry, healthy=engine.unhealthy, ready=engine.unready)
+        host, port = settings.http_host_port
+        try:
+            bound = await stack.enter_async_context(serve(app, host=host, port=port))
+        except OSError as error:
+            raise StartError(
+                f"--http-address={settings.http_address}: {error.strerror}: choose another port"
+            ) from error
+        cluster.start()
+        stack.push_async_callback(cluster.stop)
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("clouds", clouds.run()),
+                ("events", recorder.run()),
+                ("statuses", reporter.run()),
+                ("passes", engine.run()),
+                ("watchdog", watch_over(engine)),
+            )
+        ]
+        stack.push_async_callback(_stop, tasks, actuator, recorder, reporter)
+        await _until_synced(cluster)
+        registry = register(kopf.OperatorRegistry())
+        ended = await stack.enter_async_context(hosted(registry, load_access=load_access, memo=engine))
+        logger.info("springtide %s is watching; probes and metrics on port %d", __version__, bound)
+        engine.wake("start")
+        failed = asyncio.ensure_future(_first_failure([*tasks, ended]))
+        try:
+            yield Parts(engine, metrics, cluster, clouds, bound), failed
+        finally:
+            failed.cancel()
+            await asyncio.gather(failed, return_exceptions=True)
+
+
+def _providers(settings: OperatorSettings) -> dict[str, Provider]:
+    provider_settings = ProviderSettings(cluster_name=settings.cluster_name, clock=utc_now)
+    providers = {}
+    for kind in sorted(kinds()):
+        try:
+            providers[kind] = load(kind, provider_settings)
+        except ProviderNotInstalledError as error:
+            # Its pools say so in their condition; the others work.
+            logger.info("%s", error)
+    return providers
+
+
+def _assemble(
+    settings: OperatorSettings, client: KubeClient, cluster: ClusterWatch, providers: dict[str, Provider]
+) -> tuple[Engine, CloudWatch, Metrics, EventRecorder, Reporter, Actuator]:
+    """Make the parts and tie the knot between actuator and engine (each tells the other)."""
+    metrics, memories = Metrics(), Memories()
+    recorder = EventRecorder(client, clock=utc_now)
+
+    def uid_of_pool(name: str) -> str:
+        return engine.resources.uid("NodePool", name)
+
+    def uid_of_node(name: str) -> str:
+        node = cluster.state.nodes.get(("", name))
+        return node.uid if node is not None else ""
+
+    def emit(outcome: Outcome) -> None:
+        engine.outcome(outcome)
+
+    def cloud_changed(kind: str) -> None:
+        engine.wake(f"cloud {kind}")
+
+    narrator = Narrator(recorder, pool_uid=uid_of_pool, node_uid=uid_of_node)
+    writer = StatusWriter(client, clock=utc_now, heartbeat=settings.heartbeat)
+    reporter = Reporter(narrator=narrator, metrics=metrics, writer=writer, clock=utc_now)
+    actuator = Actuator(
+        KubeNodes(client, decode_pods=_pod_list_decoder(cluster.shapes)),
+        picture=lambda: cluster.picture(now=utc_now()),
+        emit=emit,
+        clock=utc_now,
+        # One replica, strategy Recreate: whoever runs may act. Leader election will answer here.
+        mutations_allowed=lambda: "",
+        settings=ActuationSettings(delay_after_taint=settings.delay_after_taint.total_seconds()),
+        owner=socket.gethostname(),
+    )
+    clouds = CloudWatch(
+        providers,
+        idle=settings.provider_refresh,
+        busy=settings.provider_busy_refresh,
+        changed=cloud_changed,
+    )
+    engine = Engine(
+        cluster=cluster,
+        clouds=clouds,
+        providers=providers,
+        actuator=actuator,
+        reporter=reporter,
+        memories=memories,
+        settings=settings,
+        clock=utc_now,
+    )
+    return engine, clouds, metrics, recorder, reporter, actuator
+
+
+def _pod_list_decoder(shapes: ShapeTable) -> Callable[[bytes], tuple[PodRecord, ...]]:
+    """From a PodList's bytes to records whose shapes are those of the informers."""
+    codec = RecordCodec(PodWire, partial(decode.pod_record, shapes=shapes))
+    return lambda body: tuple(pod for _, pod in codec.decode_page(body).items)
+
+
+async def _check_cluster(client: KubeClient) -> None:
+    """Fail early, and in words, when the API server or our resource definitions are not there."""
+    try:
+        await client.get("/apis/springtide.dev/v1alpha1")
+    except KubeError as error:
+        if getattr(error, "status", None) == 404:
+            raise StartError(
+                "the CustomResourceDefinitions of Springtide are not installed: "
+                "apply them first (springtide crds | kubectl apply --server-side -f -)"
+            ) from error
+        raise StartError(f"the API server cannot be used: {error}") from error
+    except Exception as error:
+        # Reading a kubeconfig fails in as many ways as there are kubeconfigs.
+        raise StartError(f"no access to a cluster: {error}: check --kubeconfig and --context") from error
+
+
+async def _until_synced(cluster: ClusterWatch) -> None:
+    """Wait for the first complete lists, saying every 10 s what is missing."""
+    while True:
+        try:
+            async with asyncio.timeout(10):
+                await cluster.synced()
+                return
+        except TimeoutError:
+            logger.warning(
+                "still waiting for the API server: %s", "; ".join(cluster.problems()) or "lists are slow"
+            )
+
+
+async def _stop(
+    tasks: list[asyncio.Task[None]], actuator: Actuator, recorder: EventRecorder, reporter: Reporter
+) -> None:
+    """Nothing new is begun, what was sent is heard out briefly, the last words are written."""
+    passes = next(task for task in tasks if task.get_name() == "passes")
+    passes.cancel()
+    await actuator.stop(grace=LAST_ANSWERS_SECONDS)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_EVENTS_SECONDS):
+            await asyncio.gather(reporter.flush(), recorder.flush(seconds=LAST_EVENTS_SECONDS))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first_failure(parts: list[asyncio.Future[None]]) -> None:
+    done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    for part in done:
+        part.result()
+
+
+def run(settings: OperatorSettings, register: RegisterHandlers) -> int:
+    """Run as a process until SIGTERM or SIGINT; returns the exit code."""
+    logs.set_up(json=settings.log_format is LogFormat.JSON, level=settings.log_level.value)
+    try:
+        asyncio.run(_run_until_signal(settings, register))
+    except StartError as error:
+        logger.error("%s", error)
+        return 1
+    except Exception as error:
+        logger.critical("a part of the operator failed, it ends: %s", error, exc_info=True)
+        return 1
+    return 0
+
+
+async def _run_until_signal(settings: OperatorSettings, register: RegisterHandlers) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.ensure_future(serve_until(settings, register, stop))
+    stopping = asyncio.ensure_future(stop.wait())
+    # Also while it is still starting (no API server yet), a signal ends it at once.
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await asyncio.wait([serving], timeout=0 if serving.done() else STOP_SECONDS)
+    if not serving.done():
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return
+    serving.result()
