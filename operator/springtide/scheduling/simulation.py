@@ -52,6 +52,7 @@ class Simulation:
 
     def __init__(self, nodes: NodeTable, usage: Usage) -> None:
         self.state = State(nodes, usage)
+        """What filters read. To be changed through the methods below only."""
 
     @classmethod
     def of(cls, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Simulation:

@@ -41,8 +41,10 @@ def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit
 
 def port_text(port: HostPort) -> str:
     """80/TCP, or 10.0.0.1:80/TCP when bound to one address."""
-    address = "" if port.host_ip in WILDCARD_IPS else f"{port.host_ip}:"
-    return f"{address}{port.port}/{port.protocol}"
+    if port.host_ip in WILDCARD_IPS:
+        return f"{port.port}/{port.protocol}"
+    address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{address}:{port.port}/{port.protocol}"
 
 
 FILTER = Filter(plugin=Plugin.NODE_PORTS, mask=mask, explain=explain, limit=limit)
