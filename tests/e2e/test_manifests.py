@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from devcluster.api import Api, ApiError, load_manifests
 from devcluster.controlplane import ControlPlane
-from tests.manifests import BAD, GOOD, Bad, Manifest, nodepool, policy
+from tests.bad_manifests import BAD, Bad
+from tests.manifests import GOOD, Manifest, nodepool, policy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

@@ -16,7 +16,8 @@ from springtide.api.nodepool_status import NodePoolStatus, PoolSize
 from springtide.api.parse import InvalidResource, parse_nodepool, parse_policy
 from springtide.api.policy import AutoscalerPolicy
 from springtide.api.settings import Expander, Mode
-from tests.manifests import BAD, GOOD, Bad, Manifest, nodepool, policy
+from tests.bad_manifests import BAD, Bad
+from tests.manifests import GOOD, Manifest, nodepool, policy
 
 REPOSITORY = Path(__file__).parents[3]
 
