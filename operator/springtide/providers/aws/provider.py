@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from springtide.api.conditions import Reason
 from springtide.api.nodepool import AwsProvider as AwsSpec
 from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import PoolListing
@@ -16,6 +18,8 @@ from springtide.providers.aws.listing import RegionListing
 from springtide.providers.aws.mutations import Mutations
 from springtide.providers.aws.session import CallSettings, Region, Regions
 from springtide.providers.base import TargetChange, TerminateResult
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,9 +57,7 @@ class AwsProvider:
         by_region: dict[str, list[NodePool]] = {}
         for pool in pools:
             by_region.setdefault(spec_of(pool).region, []).append(pool)
-        read = await asyncio.gather(
-            *(self._region(name).listing.read(members) for name, members in by_region.items())
-        )
+        read = await asyncio.gather(*(self._read(region, members) for region, members in by_region.items()))
         fresh = {pool: listing for listings in read for pool, listing in listings.items()}
         return {pool.name: self._remembered(pool, fresh[pool.name]) for pool in pools}
 
@@ -76,6 +78,18 @@ class AwsProvider:
     async def aclose(self) -> None:
         """See Provider.aclose."""
         await self._regions.aclose()
+
+    async def _read(self, region: str, pools: Sequence[NodePool]) -> Mapping[str, PoolListing]:
+        try:
+            return await self._region(region).listing.read(pools)
+        except Exception as error:
+            # An answer of a form nobody foresaw, in one region: the others must go on, and the log must say where.
+            logger.exception("cannot make sense of AWS's answers in %s", region)
+            text = f"AWS in {region}: unexpected answer ({type(error).__name__}); see the operator's log"
+            return {
+                pool.name: PoolListing(pool=pool.name, error=text, error_reason=Reason.PROVIDER_ERROR)
+                for pool in pools
+            }
 
     def _mutations(self, pool: NodePool) -> Mutations:
         return self._region(spec_of(pool).region).mutations
