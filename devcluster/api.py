@@ -140,16 +140,29 @@ class Api:
                 return found
             page["continue"] = token
 
-    async def watch(self, path: str, **params: str) -> AsyncIterator[Object]:
-        """Yield watch events (``type``, ``object``) until the server ends the watch (in 5 to 10 minutes)."""
+    async def watch(self, path: str, *, since: str, **params: str) -> AsyncIterator[Object]:
+        """Yield watch events (``type``, ``object``) after the resourceVersion ``since``, without end.
+
+        The server ends watches as it likes, also when it finds the client slow: then the watch is resumed where it
+        was. Raises ApiError 410 when that version is forgotten; the caller must list again.
+        """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        query = {"watch": "true", **params}
-        async with self._open().get(self.server + path, params=query, timeout=timeout) as response:
-            if response.status >= 400:
-                text = await response.text()
-                raise ApiError(request=f"GET {path}?watch", status=response.status, text=text)
-            async for line in response.content:
-                yield json.loads(line)
+        while True:
+            query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since, **params}
+            async with self._open().get(self.server + path, params=query, timeout=timeout) as response:
+                if response.status >= 400:
+                    text = await response.text()
+                    raise ApiError(request=f"GET {path}?watch", status=response.status, text=text)
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        raise ApiError(
+                            request=f"GET {path}?watch", status=status["code"], text=json.dumps(status)
+                        )
+                    since = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield event
 
     async def post(self, path: str, body: Object, **params: str) -> Object:
         """Create an object in a collection, or call a subresource such as ``eviction`` or ``binding``."""
@@ -231,14 +244,23 @@ class Api:
             # Established comes a moment before every version is really served.
             return all(
                 [
-                    await self.find(f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}")
-                    is not None
+                    await self._serves(f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}")
                     for version in spec["versions"]
                     if version["served"]
                 ]
             )
 
         await wait_for(established, timeout=30, what=f"CustomResourceDefinition {name} to be served")
+
+    async def _serves(self, path: str) -> bool:
+        try:
+            await self.get(path, limit="1")
+        except ApiError as error:
+            # 404: not published yet. 429: published, but its storage is still being set up.
+            if error.status in (404, 429):
+                return False
+            raise
+        return True
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -263,7 +285,8 @@ def load_manifests(path: Path) -> list[Object]:
 
 def has_condition(item: Object, kind: str, status: str = "True") -> bool:
     """Tell whether the object's ``status.conditions`` hold this type with this status."""
-    conditions = item.get("status", {}).get("conditions", [])
+    # A fresh CustomResourceDefinition has conditions: null.
+    conditions = item.get("status", {}).get("conditions") or []
     return any(entry["type"] == kind and entry["status"] == status for entry in conditions)
 
 

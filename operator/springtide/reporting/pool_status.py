@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from springtide.api.conditions import Condition
 from springtide.api.nodepool_status import (
     MAX_CANDIDATES,
     MAX_GROUPS,
     Candidate,
     Decision,
-    EffectiveSettings,
     GroupBackoff,
     GroupError,
     GroupPurchase,
@@ -29,16 +26,13 @@ from springtide.api.nodepool_status import (
     ScaleUpStatus,
     Utilization,
 )
-from springtide.api.settings import ScaleDownOverrides, ScaleDownSettings, ScaleUpOverrides, ScaleUpSettings
+from springtide.api.resolve import effective
 from springtide.cluster.groups import NodeGroup
 from springtide.cluster.snapshot import GroupMemory, PoolView
 from springtide.planning.plan import GroupPlan, NodeVerdict, PoolPlan
 from springtide.reporting import phrases
 
 MESSAGE_LIMIT: Final = 1024
-
-_SCALE_UP: Final = TypeAdapter(ScaleUpSettings)
-_SCALE_DOWN: Final = TypeAdapter(ScaleDownSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +57,11 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
     view, plan = facts.view, facts.plan
     return NodePoolStatus(
         observed_generation=view.generation,
-        effective=EffectiveSettings(
+        effective=effective(
+            view.settings,
             policy_generation=facts.policy_generation,
-            mode=view.mode,
             min_size=plan.min_size,
             max_size=plan.max_size,
-            scale_up=ScaleUpOverrides.model_validate(
-                _SCALE_UP.dump_python(view.settings.scale_up, by_alias=True)
-            ),
-            scale_down=ScaleDownOverrides.model_validate(
-                _SCALE_DOWN.dump_python(view.settings.scale_down, by_alias=True)
-            ),
         ),
         size=PoolSize(target=plan.target, min=plan.min_size, max=plan.max_size),
         nodes=_counts(plan),
