@@ -39,25 +39,27 @@ def elapsed(duration: timedelta) -> str:
 
 def misfit(verdict: Misfit) -> str:
     """Why a pod does not fit a node, with the numbers."""
-    match verdict.plugin:
-        case Plugin.NODE_RESOURCES_FIT if verdict.subject == "pods":
-            return "the node takes no more pods"
-        case Plugin.NODE_RESOURCES_FIT:
-            requested = render_quantity(verdict.subject, verdict.requested)
-            free = render_quantity(verdict.subject, max(0, verdict.free))
-            return f"needs {requested} {verdict.subject}, a node has {free} free"
-        case Plugin.TAINT_TOLERATION:
-            return f"taint {verdict.subject} is not tolerated"
-        case Plugin.NODE_AFFINITY:
-            return f"node selector or affinity does not match{_about(verdict.subject)}"
-        case Plugin.NODE_PORTS:
-            return f"host port {verdict.subject} is taken"
-        case Plugin.NODE_NAME:
-            return f"the pod asks for the node {verdict.subject}"
-        case Plugin.NODE_UNSCHEDULABLE:
-            return "the node is cordoned"
-        case Plugin.NOT_MODELLED:
-            return f"{verdict.subject} is not simulated yet, so no node is bought for it"
+    if verdict.plugin is Plugin.NODE_RESOURCES_FIT:
+        return _shortage(verdict)
+    return _MISFITS[verdict.plugin].format(subject=verdict.subject, about=_about(verdict.subject))
+
+
+_MISFITS = {
+    Plugin.TAINT_TOLERATION: "taint {subject} is not tolerated",
+    Plugin.NODE_AFFINITY: "node selector or affinity does not match{about}",
+    Plugin.NODE_PORTS: "host port {subject} is taken",
+    Plugin.NODE_NAME: "the pod asks for the node {subject}",
+    Plugin.NODE_UNSCHEDULABLE: "the node is cordoned",
+    Plugin.NOT_MODELLED: "{subject} is not simulated yet, so no node is bought for it",
+}
+
+
+def _shortage(verdict: Misfit) -> str:
+    if verdict.subject == "pods":
+        return "the node takes no more pods"
+    requested = render_quantity(verdict.subject, verdict.requested)
+    free = render_quantity(verdict.subject, max(0, verdict.free))
+    return f"needs {requested} {verdict.subject}, a node has {free} free"
 
 
 def _about(subject: str) -> str:

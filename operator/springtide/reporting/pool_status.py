@@ -13,6 +13,7 @@ from springtide.api.nodepool_status import (
     MAX_GROUPS,
     Candidate,
     Decision,
+    EffectiveSettings,
     GroupBackoff,
     GroupError,
     GroupPurchase,
@@ -57,12 +58,7 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
     view, plan = facts.view, facts.plan
     return NodePoolStatus(
         observed_generation=view.generation,
-        effective=effective(
-            view.settings,
-            policy_generation=facts.policy_generation,
-            min_size=plan.min_size,
-            max_size=plan.max_size,
-        ),
+        effective=_effective(facts),
         size=PoolSize(target=plan.target, min=plan.min_size, max=plan.max_size),
         nodes=_counts(plan),
         groups=_groups(facts),
@@ -76,6 +72,18 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
         last_probe_time=before.last_probe_time,
         last_decision=facts.decision or before.last_decision,
         conditions=facts.conditions,
+    )
+
+
+def _effective(facts: PoolFacts) -> EffectiveSettings | None:
+    """The settings in force; None while there is no policy to take them from."""
+    if facts.policy_generation is None:
+        return None
+    return effective(
+        facts.view.settings,
+        policy_generation=facts.policy_generation,
+        min_size=facts.plan.min_size,
+        max_size=facts.plan.max_size,
     )
 
 
