@@ -117,4 +117,5 @@ def test_every_new_node_has_its_own_hostname() -> None:
     assert simulation.feasible(named).tolist() == [False, True]
     further = simulation.add_nodes(fresh, 1, prefix="new")[0]
     assert simulation.feasible(named).tolist() == [False, True, False]
-    assert len({simulation.name(second), simulation.name(further)}) == 2
+    latecomer = shape(node_selector={"kubernetes.io/hostname": simulation.name(further)})
+    assert simulation.feasible(latecomer).tolist() == [False, False, True]

@@ -172,6 +172,15 @@ def test_a_host_port_is_taken_once_per_node() -> None:
     assert simulation.place(web, 5).indices.tolist() == [0, 2]
 
 
+def test_a_host_port_is_free_when_the_last_pod_that_has_it_leaves() -> None:
+    web = shape(host_ports=(HostPort("TCP", "0.0.0.0", 80),))
+    simulation = Simulation.of([node("a")], {"a": [pod(web), pod(web)]})
+    simulation.remove(web, 0)
+    assert simulation.feasible(web).tolist() == [False]
+    simulation.remove(web, 0)
+    assert simulation.feasible(web).tolist() == [True]
+
+
 def test_a_request_for_nothing_passes_on_an_overcommitted_node() -> None:
     simulation = Simulation.of([node("a", {"cpu": 1000, "pods": 10})], {"a": [pod(shape({"cpu": 5000}))]})
     assert simulation.feasible(shape()).tolist() == [True]
