@@ -26,6 +26,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 _GONE = 410
+_NOT_ABOUT_US = frozenset({401, 403, 429, 503})
+"""Refusals that say nothing about our resourceVersion; a relist would only add to the load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,9 @@ class InformerSettings:
     backoff_max_seconds: float = 30.0
     list_timeout_seconds: float = 60.0
     """For one page."""
-    failures_before_relist: int = 3
-    """Consecutive failures of a watch after which its resourceVersion is no longer believed in."""
+    refusals_before_relist: int = 3
+    """Consecutive error answers to a watch after which its resourceVersion is no longer believed in. Lost
+    connections do not count: after a restart of the API server nobody should list everything again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Informer(Generic[T]):
         self._resource_version = ""
         self._paged = True
         self._failures = 0
+        self._refusals = 0
 
     @property
     def age_seconds(self) -> float:
@@ -103,8 +107,7 @@ class Informer(Generic[T]):
                     await self._list()
                 await self._watch()
             except ApiError as error:
-                if error.status == _GONE:
-                    self._forget_version()
+                self._doubt_version(error)
                 await self._recover(error, retry_after=error.retry_after)
             except KubeError as error:
                 await self._recover(error)
@@ -162,8 +165,9 @@ class Informer(Generic[T]):
         async with self._client.stream(
             self.resource.path, params, silence_seconds=self._settings.silence_seconds
         ) as chunks:
-            # The answer's headers alone prove that the API server is there and knows our resourceVersion.
+            # The headers alone prove that the API server is there and that we are following again.
             self._touch()
+            self.last_error = ""
             async for lines in chunks:
                 self._touch()
                 for event in self.resource.codec.decode_events(lines):
@@ -192,15 +196,21 @@ class Informer(Generic[T]):
     def _succeeded(self) -> None:
         if self._failures:
             _LOG.info("informer %s: following again", self.resource.name)
-        self._failures = 0
+        self._failures = self._refusals = 0
         self.last_error = ""
 
-    def _forget_version(self) -> None:
-        """410 Gone: the history behind our resourceVersion, or behind the page token, was compacted away."""
-        if not self._resource_version:
-            # While paging: one unpaged list is how client-go gets out of this, too.
-            self._paged = False
-        self._resource_version = ""
+    def _doubt_version(self, error: ApiError) -> None:
+        """Forget our place in history if the API server no longer knows it, or keeps refusing it."""
+        if error.status == _GONE:
+            if not self._resource_version:
+                # The snapshot behind the page token was compacted away while paging. One unpaged list is how
+                # client-go gets out of this, too.
+                self._paged = False
+            self._resource_version = ""
+        elif error.status not in _NOT_ABOUT_US:
+            self._refusals += 1
+            if self._refusals >= self._settings.refusals_before_relist:
+                self._resource_version = ""
 
     async def _recover(self, error: Exception, *, retry_after: float | None = None) -> None:
         """Remember what happened, decide from where to go on, and wait."""
@@ -208,8 +218,6 @@ class Informer(Generic[T]):
         self.last_error = str(error) or type(error).__name__
         if self._failures == 1:
             _LOG.warning("informer %s: %s", self.resource.name, self.last_error)
-        if self._failures >= self._settings.failures_before_relist:
-            self._resource_version = ""
         await asyncio.sleep(self._delay(retry_after))
 
     def _delay(self, retry_after: float | None) -> float:

@@ -45,13 +45,14 @@ class ClusterWatch:
         client: KubeClient,
         *,
         state: ClusterState | None = None,
-        settings: InformerSettings = InformerSettings(),
+        settings: InformerSettings | None = None,
         shapes: ShapeTable | None = None,
     ) -> None:
         self.state = state if state is not None else ClusterState()
         self.shapes = shapes if shapes is not None else ShapeTable()
         self.informers: tuple[Informer[Any], ...] = tuple(
-            Informer(client, resource, store, settings=settings) for resource, store in self._resources()
+            Informer(client, resource, store, settings=settings or InformerSettings())
+            for resource, store in self._resources()
         )
         self._tasks: list[asyncio.Task[None]] = []
 
