@@ -204,6 +204,8 @@ def _kwok(layout: Layout, options: ControlPlaneOptions) -> list[str]:
         f"--server-address={LOOPBACK}:{layout.ports.kwok}",
         f"--node-lease-duration-seconds={options.node_lease_seconds}",
         f"--cidr={POD_RANGE}",
+        # Otherwise a line for every pod and every renewed lease.
+        "--v=WARN",
     ]
 
 

@@ -107,6 +107,12 @@ class Process:
             if watcher is not None:
                 await watcher
 
+    def kill(self) -> None:
+        """Send SIGKILL and do not wait: for an exit that has no time left."""
+        self._stopping = True
+        if self._child is not None and self._child.returncode is None:
+            self._signal(signal.SIGKILL)
+
     async def wait(self) -> int:
         """Wait for its end; return the exit code, negative for a signal."""
         if self._child is None:
