@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-import os
-import re
-import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from devcluster.api import Api, ApiError, load_manifests, wait_for
+from devcluster.api import Api, ApiError, wait_for
 from devcluster.cloud import BridgeOptions, Cloud, CloudOptions, GroupSpec, Timings
 from devcluster.controlplane import ControlPlane
+from devcluster.operator_process import OperatorProcess, install, operator_kubeconfig
 
 T = TypeVar("T")
 Manifest = dict[str, Any]
 
 REPOSITORY = Path(__file__).parents[2]
-NAMESPACE = "springtide-system"
 OWN = "/apis/springtide.dev/v1alpha1"
-CLUSTER_NAME = "e2e"
+
+QUICK = (
+    "--cluster-name=e2e",
+    "--provider-refresh=1s",
+    "--provider-busy-refresh=200ms",
+    "--delay-after-taint=200ms",
+)
+"""Flags of every operator here: the clouds are read often, so that tests are short."""
 
 HARD_TAINT = "ToBeDeletedByClusterAutoscaler"
 SOFT_TAINT = "DeletionCandidateOfClusterAutoscaler"
@@ -37,32 +37,6 @@ _numbers = itertools.count(1)
 def unique(prefix: str) -> str:
     """A name no other test uses."""
     return f"{prefix}-{next(_numbers)}"
-
-
-@dataclass
-class Operator:
-    """The operator as its own process, under the shipped ServiceAccount and ClusterRole."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-    port: int
-
-    async def kill(self) -> None:
-        """As a node that dies: nothing is tidied up."""
-        self.process.kill()
-        await self.process.wait()
-
-    async def stop(self) -> float:
-        """As the kubelet does; the seconds it took."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(self.process.wait(), timeout=10)
-        return loop.time() - began
-
-    def lines(self) -> str:
-        return self.log.read_text()
 
 
 @dataclass
@@ -222,43 +196,23 @@ class World:
     @contextlib.asynccontextmanager
     async def operator(
         self, *flags: str, environment: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Operator]:
+    ) -> AsyncIterator[OperatorProcess]:
         """Run the operator for as long as the context."""
         operator = await self.start_operator(*flags, environment=environment)
         try:
             yield operator
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                await operator.stop()
+            await operator.stop()
 
-    async def start_operator(self, *flags: str, environment: Mapping[str, str] | None = None) -> Operator:
-        log = self.logs / f"{unique('operator')}.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "springtide.cli.main",
-                "run",
-                f"--kubeconfig={self.kubeconfig}",
-                f"--cluster-name={CLUSTER_NAME}",
-                "--http-address=127.0.0.1:0",
-                "--provider-refresh=1s",
-                "--provider-busy-refresh=200ms",
-                "--delay-after-taint=200ms",
-                *flags,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self.cloud.environment(), **(environment or {})},
-            )
-
-        async def watching() -> int:
-            if process.returncode is not None:
-                raise AssertionError(f"the operator ended with {process.returncode}:\n{log.read_text()}")
-            found = re.search(r"probes and metrics on port (\d+)", log.read_text())
-            return int(found.group(1)) if found else 0
-
-        port = await wait_for(watching, timeout=30, what="the operator to watch")
-        return Operator(process=process, log=log, port=port)
+    async def start_operator(
+        self, *flags: str, environment: Mapping[str, str] | None = None
+    ) -> OperatorProcess:
+        return await OperatorProcess.start(
+            kubeconfig=self.kubeconfig,
+            log=self.logs / f"{unique('operator')}.log",
+            flags=(*QUICK, *flags),
+            environment={**self.cloud.environment(), **(environment or {})},
+        )
 
     # --- tidying up -----------------------------------------------------------------------------------------------
 
@@ -302,39 +256,8 @@ async def open_world(logs: Path) -> AsyncIterator[World]:
     options = CloudOptions(timings=Timings(boot_s=0.3, terminate_s=0.1, retry_s=2.0), bridge=BridgeOptions())
     async with Cloud(options) as cloud, ControlPlane() as control_plane, control_plane.api() as api:
         await cloud.connect(api)
-        await api.apply_all(load_manifests(REPOSITORY / "crds"))
-        await api.apply_all(
-            manifest
-            for manifest in load_manifests(REPOSITORY / "deploy" / "kubernetes")
-            if manifest["kind"]
-            in ("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+        await install(api, REPOSITORY)
+        kubeconfig = await operator_kubeconfig(
+            api, server=control_plane.server, ca_path=control_plane.ca_path, folder=logs
         )
-        kubeconfig = await _operator_kubeconfig(control_plane, api, logs)
         yield World(control_plane, cloud, api, kubeconfig, logs)
-
-
-async def _operator_kubeconfig(control_plane: ControlPlane, api: Api, folder: Path) -> Path:
-    """A kubeconfig with a token of the operator's ServiceAccount: RBAC applies to all it does."""
-    token = await api.post(
-        f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/springtide/token",
-        {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": 7200},
-        },
-    )
-    path = folder / "operator.kubeconfig"
-    cluster = {"server": control_plane.server, "certificate-authority": str(control_plane.ca_path)}
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "e2e", "cluster": cluster}],
-                "users": [{"name": "springtide", "user": {"token": token["status"]["token"]}}],
-                "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "springtide"}}],
-                "current-context": "e2e",
-            }
-        )
-    )
-    return path

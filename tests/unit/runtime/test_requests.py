@@ -71,5 +71,3 @@ async def test_everyone_who_asked_gets_the_outcome_and_late_comers_the_next() ->
     assert await asyncio.gather(*early) == ["first", "first"]
     (await requests.next()).answer("second")
     assert await late == "second"
-
-
