@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any
 
 from aiohttp import web
 
-Fault = Callable[[web.Request], "web.StreamResponse | None"]
+Answer = web.StreamResponse | None
+Fault = Callable[[web.Request], Answer | Awaitable[Answer]]
+"""Looks at a request and answers it, or returns None to let it pass."""
 
 
 async def eventually(condition: Callable[[], Any], *, within_seconds: float = 5.0) -> None:
@@ -122,6 +125,8 @@ class KubeApi:
         for faults in (self.any_faults, self.watch_faults if watch else self.list_faults):
             if faults:
                 answer = faults.popleft()(request)
+                if isawaitable(answer):
+                    answer = await answer
                 if answer is not None:
                     return answer
         return await self._watch(request) if watch else self._list(request)
