@@ -16,7 +16,7 @@ from springtide.cluster.shape import PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.ports import ports_conflict
-from springtide.scheduling.resources import Demand, ResourceAxis
+from springtide.scheduling.resources import Demand
 from springtide.scheduling.simulation import Simulation, first_fit
 
 
@@ -108,10 +108,10 @@ class _OpenBins:
         self._spare_nodes = max(0, max_nodes)
         self._nodes: IntArray = np.zeros(0, dtype=np.int64)
         self._layers: list[_Layer | None] = []
-        self._axis = ResourceAxis()
-        self._demands: list[Demand] = [self._axis.demand(shape) for shape in shapes]
-        self._empty = np.array([self._alone.free(name)[0] for name in self._axis.names()])
-        self._free = np.zeros((len(self._axis), 0), dtype=np.int64)
+        axis = self._alone.state.usage.axis
+        self._demands: list[Demand] = [axis.demand(shape) for shape in shapes]
+        self._empty = np.array([self._alone.free(name)[0] for name in axis.names()])
+        self._free = np.zeros((len(axis), 0), dtype=np.int64)
         self._ported = [number for number, shape in enumerate(shapes) if shape.host_ports]
 
     def place(self, number: int, count: int) -> int:

@@ -221,5 +221,6 @@ def first_fit(room: IntArray, count: int) -> Placement:
     reached = np.cumsum(np.minimum(room[open_nodes], count))
     used = int(np.searchsorted(reached, count)) + 1
     indices = open_nodes[:used]
-    counts = np.diff(np.minimum(reached[:used], count), prepend=0)
+    counts = np.minimum(reached[:used], count)
+    counts[1:] -= counts[:-1].copy()
     return Placement(indices=indices, counts=counts, placed=int(counts.sum()))
