@@ -101,7 +101,7 @@ class OperatorProcess:
             )
 
         async def watching() -> int:
-            text = log.read_text()
+            text = _text(log)
             if process.returncode is not None:
                 raise OperatorEnded(f"the operator ended with {process.returncode}:\n{_tail(text)}")
             found = re.search(r"probes and metrics on port (\d+)", text)
@@ -122,7 +122,7 @@ class OperatorProcess:
 
     def lines(self) -> str:
         """All it has logged so far."""
-        return self.log.read_text()
+        return _text(self.log)
 
     async def kill(self) -> None:
         """As a machine that dies: nothing is tidied up."""
@@ -154,6 +154,10 @@ async def operator_process(
         yield operator
     finally:
         await operator.stop()
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
 
 
 def _tail(text: str, lines: int = 20) -> str:
