@@ -48,10 +48,7 @@ def activity(id_: str, *, status: str = "Failed", after_s: int = 0, **fields: ob
             FailureClass.QUOTA,
             id="vCPU quota",
         ),
-        pytest.param(
-            "Max spot instance count exceeded", FailureClass.LAUNCH_FAILED, id="a phrase nobody listed"
-        ),
-        pytest.param("MaxSpotInstanceCountExceeded - Max spot", FailureClass.QUOTA, id="spot quota"),
+        pytest.param("Max spot instance count exceeded", FailureClass.QUOTA, id="spot quota"),
         pytest.param(
             "The image id '[ami-1]' does not exist. Launching EC2 instance failed.",
             FailureClass.LAUNCH_FAILED,

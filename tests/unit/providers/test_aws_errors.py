@@ -26,7 +26,7 @@ def answer(code: str, *, status: int = 400, message: str = "because") -> sdk.Cli
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return sdk.ClientError(response, "Anything")  # type: ignore[arg-type]
+    return sdk.ClientError(response, "Anything")
 
 
 def refused_connection() -> sdk.EndpointConnectionError:

@@ -47,6 +47,7 @@ _QUOTA = (
     "instance limit",
     "quota",
     "limit exceeded",
+    "instance count exceeded",
     "maximum number of",
 )
 
