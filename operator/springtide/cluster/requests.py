@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from springtide.cluster.quantity import nano_to_amount, parse_nano
 from springtide.cluster.wire import (
+    ActuatedWire,
     ContainerStatusWire,
     ContainerWire,
     PodSpecWire,
@@ -47,10 +48,10 @@ def resized_requests(spec: PodSpecWire, status: PodStatusWire) -> Resized:
     """
     infeasible = _resize_is_infeasible(status)
     resized: dict[str, NanoAmounts] = {}
-    wanted = {container.name: container for container in spec.containers}
-    wanted |= {container.name: container for container in spec.init_containers if is_sidecar(container)}
     for reported in (*status.container_statuses, *status.init_container_statuses):
-        container = wanted.get(reported.name)
+        if reported.resources is None:
+            continue
+        container = _running_container(spec, reported.name)
         if container is not None and _is_unsettled(container.resources, reported, infeasible=infeasible):
             asked = {} if infeasible else container_requests(container)
             resized[reported.name] = _largest(asked, reported)
@@ -127,6 +128,17 @@ def _has_pod_level(resource: str) -> bool:
     return resource in ("cpu", "memory") or resource.startswith("hugepages-")
 
 
+def _running_container(spec: PodSpecWire, name: str) -> ContainerWire | None:
+    """The container or sidecar of that name. A plain init container cannot be resized."""
+    for container in spec.containers:
+        if container.name == name:
+            return container
+    for container in spec.init_containers:
+        if container.name == name and is_sidecar(container):
+            return container
+    return None
+
+
 def _resize_is_infeasible(status: PodStatusWire) -> bool:
     for condition in status.conditions:
         if condition.type == "PodResizePending":
@@ -144,7 +156,7 @@ def _is_unsettled(
     return infeasible or _texts(reported.resources) != asked or (reported.allocated_resources or {}) != asked
 
 
-def _texts(resources: ResourcesWire | None) -> ResourceTexts:
+def _texts(resources: ResourcesWire | ActuatedWire | None) -> ResourceTexts:
     return (resources.requests if resources is not None else None) or {}
 
 

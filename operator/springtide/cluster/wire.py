@@ -62,6 +62,12 @@ class ResourcesWire(Wire):
     limits: ResourceTexts | None = None
 
 
+class ActuatedWire(Wire):
+    """Resources as a status reports them; its limits decide nothing."""
+
+    requests: ResourceTexts | None = None
+
+
 class PortWire(Wire):
     container_port: int = 0
     host_port: int = 0
@@ -188,7 +194,7 @@ class PodSpecWire(Wire):
 
 class ContainerStatusWire(Wire):
     name: str = ""
-    resources: ResourcesWire | None = None
+    resources: ActuatedWire | None = None
     """What the runtime has actuated; absent before the kubelet reports it."""
     allocated_resources: ResourceTexts | None = None
 
@@ -199,7 +205,7 @@ class PodStatusWire(Wire):
     conditions: tuple[ConditionWire, ...] = ()
     container_statuses: tuple[ContainerStatusWire, ...] = ()
     init_container_statuses: tuple[ContainerStatusWire, ...] = ()
-    resources: ResourcesWire | None = None
+    resources: ActuatedWire | None = None
     """Pod-level resources that the runtime has actuated."""
     allocated_resources: ResourceTexts | None = None
 
