@@ -190,7 +190,8 @@ class Simulation:
 
         `only` narrows the choice to some nodes.
         """
-        room = self.room(shape)
+        # Of one pod only whether it fits matters: comparing costs a fraction of dividing.
+        room = self.feasible(shape).astype(np.int64) if count == 1 else self.room(shape)
         if only is not None:
             room *= only
         placement = first_fit(room, count)
