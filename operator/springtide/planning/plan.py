@@ -30,6 +30,8 @@ class GroupRefusal(StrEnum):
     FORBIDDEN = "PurchasesForbidden"
     FROM_ZERO_OFF = "ScaleFromZeroDisabled"
     NOT_CHOSEN = "AnotherGroupChosen"
+    EXCLUDED = "ExcludedBySettings"
+    """The pool's own settings leave these pods out: priority cutoff, newPodDelay, schedulers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,88 @@
+"""The catalog: what new nodes each group would bring, tried on all groups at once; and candidates, sets of node groups of one pool that are alike for the pods at hand, and what each could hold.
+
+A pool's own groups are meant to be balanced (a group for each zone, say): groups whose fresh nodes are the same size
+and take the same pending shapes form one candidate, are packed once, and share what is bought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from springtide.cluster.shape import PodShape
+from springtide.planning.landscape import GroupKey
+from springtide.planning.readiness import GroupState
+from springtide.scheduling.arrays import BoolArray
+from springtide.scheduling.fresh import FreshNode
+from springtide.scheduling.simulation import Simulation
+from springtide.scheduling.verdict import Misfit
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Groups that get equal nodes."""
+
+    keys: tuple[GroupKey, ...]
+    fresh: FreshNode
+    """Of the first; the others' differ in nothing that counts."""
+
+    @property
+    def pool(self) -> str:
+        return self.keys[0][0]
+
+    @property
+    def label(self) -> str:
+        """The groups' ids, for the expanders and their stories."""
+        return "+".join(group for _, group in self.keys)
+
+
+class Catalog:
+    """One fresh node of every group side by side, so that a shape is tried on all of them at once."""
+
+    def __init__(self, fresh: Mapping[GroupKey, FreshNode]) -> None:
+        self._fresh = fresh
+        self._index = {key: number for number, key in enumerate(fresh)}
+        self._simulation = Simulation.empty()
+        for (pool, group), node in fresh.items():
+            self._simulation.add_nodes(node, 1, prefix=f"{pool}/{group}")
+        self._fits: dict[PodShape, BoolArray] = {}
+
+    def fits(self, shape: PodShape, key: GroupKey) -> bool:
+        """Whether a pod of the shape fits a fresh node of the group. False for a group without template."""
+        number = self._index.get(key)
+        return number is not None and bool(self._on_all(shape)[number])
+
+    def misfit(self, shape: PodShape, key: GroupKey) -> Misfit | None:
+        """Why not; None: it fits, or nothing is known of the group's nodes."""
+        number = self._index.get(key)
+        if number is None or self._on_all(shape)[number]:
+            return None
+        return self._simulation.misfit(shape, number)
+
+    def candidates(self, states: Iterable[GroupState], shapes: Sequence[PodShape]) -> list[Candidate]:
+        """These groups, sorted into sets that are alike; groups that no shape fits are left out."""
+        table = [self._on_all(shape) for shape in shapes]
+        columns = np.array(table, dtype=np.bool_).reshape(len(table), len(self._index))
+        alike: dict[tuple[object, ...], list[GroupKey]] = {}
+        for state in states:
+            number = self._index.get(state.key)
+            if number is not None and columns[:, number].any():
+                profile = (state.pool.name, columns[:, number].tobytes(), *_size(self._fresh[state.key]))
+                alike.setdefault(profile, []).append(state.key)
+        return [Candidate(keys=tuple(keys), fresh=self._fresh[keys[0]]) for keys in alike.values()]
+
+    def _on_all(self, shape: PodShape) -> BoolArray:
+        known = self._fits.get(shape)
+        if known is None:
+            known = self._fits[shape] = self._simulation.feasible(shape)
+        return known
+
+
+def _size(fresh: FreshNode) -> tuple[object, ...]:
+    return (
+        tuple(sorted(fresh.capacity.items())),
+        tuple(sorted(fresh.allocatable.items())),
+        tuple(sorted(shape.number for shape in fresh.daemon_shapes)),
+    )

@@ -1,0 +1,164 @@
+"""The landscape: the cluster as the plan imagines it, once what is on its way has arrived.
+
+Nodes stand in this order: ready ones, those that are still starting (as they will be), imagined ones. Nodes that
+are unready or on their way out are not in it: nothing can be placed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from springtide.api.settings import ScaleUpSettings
+from springtide.cluster.groups import Template
+from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.readiness import SOFT_TAINT, STARTUP_TAINT_PREFIXES, NodeState, Readiness
+from springtide.planning.upcoming import Upcoming
+from springtide.scheduling.arrays import BoolArray
+from springtide.scheduling.fresh import FreshNode, fresh_node
+from springtide.scheduling.simulation import Simulation
+
+GroupKey = tuple[str, str]
+"""(pool, group id)."""
+
+PASSING_TAINTS: Final = frozenset(
+    {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/network-unavailable",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        SOFT_TAINT,
+    }
+)
+"""Taints of a starting node that are gone once it has started."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """A simulation and what its nodes are. The simulation changes as pods are placed; `fork` before trying out."""
+
+    simulation: Simulation
+    ready_count: int
+    """The first so many nodes are ready."""
+    existing_count: int
+    """The first so many nodes exist: ready ones, then starting ones."""
+    fresh: Mapping[GroupKey, FreshNode]
+    """A new node of each group that has a template."""
+
+    def fork(self) -> Landscape:
+        return replace(self, simulation=self.simulation.fork())
+
+    @property
+    def ready(self) -> BoolArray:
+        """(size,) Nodes that take pods now."""
+        return np.arange(self.simulation.size) < self.ready_count
+
+    @property
+    def promised(self) -> BoolArray:
+        """(size,) Nodes that will take pods: starting, asked for, or bought by this plan."""
+        return np.arange(self.simulation.size) >= self.ready_count
+
+    def name(self, index: int) -> str:
+        """What users call a node that pods were placed on."""
+        return self.simulation.name(index) if index < self.existing_count else "an upcoming node"
+
+
+def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey, Upcoming]) -> Landscape:
+    """The landscape at the beginning of a plan: what exists, and what earlier plans have asked for."""
+    picture = snapshot.picture
+    in_state = _by_state(picture.nodes, readiness)
+    starting = [
+        as_started(node, template=_template(node, readiness)) for node in in_state[NodeState.NOT_STARTED]
+    ]
+    nodes = [*in_state[NodeState.READY], *starting]
+    simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness))
+    for node in starting:
+        _add_missing_daemons(simulation, node, picture.pods_by_node.get(node.name, ()), picture.daemon_sets)
+    landscape = Landscape(
+        simulation=simulation,
+        ready_count=len(in_state[NodeState.READY]),
+        existing_count=len(nodes),
+        fresh={
+            key: fresh_node(state.group.template, picture.daemon_sets)
+            for key, state in readiness.groups.items()
+            if state.group.template is not None
+        },
+    )
+    for key, coming in upcoming.items():
+        if coming.imagined and key in landscape.fresh:
+            simulation.add_nodes(landscape.fresh[key], coming.imagined, prefix=imagined_prefix(key))
+    return landscape
+
+
+def imagined_prefix(key: GroupKey) -> str:
+    """Prefix of the names of a group's imagined nodes; no real node's name has a slash."""
+    return f"upcoming/{key[0]}/{key[1]}"
+
+
+def as_started(node: NodeRecord, *, template: Template | None) -> NodeRecord:
+    """The node as it will be: without the taints of its start, with what its template promises and it lacks."""
+    startup = {taint.key for taint in template.startup_taints} if template is not None else set()
+    taints = tuple(
+        taint
+        for taint in node.taints
+        if taint.key not in startup
+        and taint.key not in PASSING_TAINTS
+        and not taint.key.startswith(STARTUP_TAINT_PREFIXES)
+    )
+    if template is None:
+        return replace(node, taints=taints)
+    there = {name: amount for name, amount in node.allocatable.items() if amount}
+    return replace(
+        node,
+        taints=taints,
+        labels={**template.labels, **node.labels},
+        allocatable={**template.allocatable, **there},
+    )
+
+
+def _by_state(nodes: Iterable[NodeRecord], readiness: Readiness) -> Mapping[NodeState, list[NodeRecord]]:
+    sorted_out: dict[NodeState, list[NodeRecord]] = {state: [] for state in NodeState}
+    for node in nodes:
+        sorted_out[readiness.states[node.name]].append(node)
+    return sorted_out
+
+
+def _template(node: NodeRecord, readiness: Readiness) -> Template | None:
+    owner = readiness.owners.get(node.name)
+    return owner.group.template if owner is not None else None
+
+
+def _counting_pods(
+    nodes: Sequence[NodeRecord], snapshot: Snapshot, readiness: Readiness
+) -> Mapping[str, Sequence[PodRecord]]:
+    """The pods on each node without expendable ones: the scheduler would preempt those for any other."""
+    default = ScaleUpSettings().expendable_pods_priority_cutoff
+    counting: dict[str, Sequence[PodRecord]] = {}
+    for node in nodes:
+        pods = snapshot.picture.pods_by_node.get(node.name, ())
+        owner = readiness.owners.get(node.name)
+        cutoff = default
+        if owner is not None:
+            cutoff = owner.pool.settings.scale_up.expendable_pods_priority_cutoff
+        if any(pod.shape.priority < cutoff for pod in pods):
+            pods = tuple(pod for pod in pods if pod.shape.priority >= cutoff)
+        counting[node.name] = pods
+    return counting
+
+
+def _add_missing_daemons(
+    simulation: Simulation,
+    node: NodeRecord,
+    pods: Iterable[PodRecord],
+    daemon_sets: Iterable[DaemonSetRecord],
+) -> None:
+    """Count the DaemonSet pods that are still to come to a starting node, or others would be promised their room."""
+    present = {pod.owner.uid for pod in pods if pod.owner is not None}
+    index = simulation.index(node.name)
+    for daemon_set in daemon_sets:
+        if daemon_set.workload.uid not in present and simulation.misfit(daemon_set.shape, index) is None:
+            simulation.place_on(daemon_set.shape, index)

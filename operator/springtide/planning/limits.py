@@ -1,0 +1,238 @@
+"""Limits: how many nodes each group may still get, and which bound says so. Bounds of the group, of its pool, of its
+policy over all the policy's pools, and of one pass hold together; the whole plan is counted, not the single step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from springtide.api.policy import Limits
+from springtide.cluster.groups import Template
+from springtide.cluster.quantity import nano_to_amount, parse_nano, render_quantity
+from springtide.cluster.records import NodeRecord
+from springtide.cluster.snapshot import PolicyView, PoolView
+from springtide.planning.landscape import GroupKey
+from springtide.planning.plan import GroupRefusal
+from springtide.planning.readiness import GroupState, NodeState
+from springtide.planning.upcoming import target_of
+
+NODES: Final = "nodes"
+HOURLY_COST: Final = "hourlyCost"
+NANO: Final = 10**9
+
+Amounts = Mapping[str, int]
+"""Limited resource -> amount: cpu in milli, hourlyCost in billionths of the currency, others in whole units."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBounds:
+    """Sizes a pool may have: its own bounds inside the sums of its groups'."""
+
+    min_size: int
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many nodes may still be added; when none, which bound is in the way, and its numbers."""
+
+    nodes: int
+    refusal: GroupRefusal | None = None
+    detail: str = ""
+
+
+def pool_bounds(pool: PoolView) -> PoolBounds:
+    """The bounds in force. Where minimum and maximum contradict each other, the maximum holds: never above it."""
+    most = sum(group.max_size for group in pool.groups)
+    least = sum(group.min_size for group in pool.groups)
+    max_size = most if pool.max_size is None else min(most, pool.max_size)
+    min_size = least if pool.min_size is None else max(least, pool.min_size)
+    return PoolBounds(min_size=min(min_size, max_size), max_size=max_size)
+
+
+class Ledger:
+    """Counts a plan's purchases and removals against every bound. `fork` before trying out."""
+
+    def __init__(self, states: Iterable[GroupState], policies: Iterable[PolicyView]) -> None:
+        self._states = {state.key: state for state in states}
+        self._targets: Counter[GroupKey] = Counter(
+            {key: target_of(state) for key, state in self._states.items()}
+        )
+        self._bought: Counter[str] = Counter()
+        self._leaving: Counter[GroupKey] = Counter()
+        self._limits = {policy.name: policy.spec.limits or Limits() for policy in policies}
+        self._used: dict[str, Counter[str]] = {}
+        for state in self._states.values():
+            used = self._used.setdefault(state.pool.policy, Counter())
+            used.update(self._held(state, self._limits.get(state.pool.policy, Limits())))
+
+    def fork(self) -> Ledger:
+        twin = Ledger((), ())
+        twin._states, twin._limits = self._states, self._limits
+        twin._targets, twin._bought = self._targets.copy(), self._bought.copy()
+        twin._leaving = self._leaving.copy()
+        twin._used = {policy: used.copy() for policy, used in self._used.items()}
+        return twin
+
+    # --- sizes -------------------------------------------------------------------------------------------------
+
+    def target(self, key: GroupKey) -> int:
+        """The group's target with everything counted so far."""
+        return self._targets[key]
+
+    def pool_target(self, pool: PoolView) -> int:
+        return sum(self._targets[pool.name, group.id] for group in pool.groups)
+
+    # --- growing -----------------------------------------------------------------------------------------------
+
+    def room(self, *keys: GroupKey) -> Room:
+        """How many more nodes these groups of one pool, which get equal nodes, may get together."""
+        states = [self._states[key] for key in keys]
+        pool = states[0].pool
+        bounds = pool_bounds(pool)
+        per_pass = pool.settings.scale_up.max_nodes_per_pass
+        rooms = (
+            Room(
+                sum(max(0, state.group.max_size - self._targets[state.key]) for state in states),
+                GroupRefusal.MAX_REACHED,
+                f"max {sum(state.group.max_size for state in states)}",
+            ),
+            Room(
+                bounds.max_size - self.pool_target(pool),
+                GroupRefusal.MAX_REACHED,
+                f"max {bounds.max_size} of pool {pool.name}",
+            ),
+            Room(
+                per_pass - self._bought[pool.name],
+                GroupRefusal.LIMIT,
+                f"{per_pass} nodes in one pass; the rest follows in the next",
+            ),
+            *(room for state in states for room in self._policy_rooms(pool.policy, state.group.template)),
+        )
+        least = min(rooms, key=lambda room: room.nodes)
+        return Room(least.nodes) if least.nodes > 0 else Room(0, least.refusal, least.detail)
+
+    def buy(self, key: GroupKey, count: int) -> None:
+        """Count a purchase."""
+        state = self._states[key]
+        self._targets[key] += count
+        self._bought[state.pool.name] += count
+        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, Limits()).max)
+        self._use(state.pool.policy, each, count)
+
+    def cancel(self, key: GroupKey, count: int) -> None:
+        """Count a cancellation of capacity that no instance fulfils."""
+        state = self._states[key]
+        self._targets[key] -= count
+        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, Limits()).max)
+        self._use(state.pool.policy, each, -count)
+
+    # --- shrinking ---------------------------------------------------------------------------------------------
+
+    def min_reached(self, key: GroupKey) -> str:
+        """Which minimum of sizes forbids to remove a node of the group; empty: none does."""
+        state = self._states[key]
+        if self._targets[key] - self._leaving[key] <= state.group.min_size:
+            return f"min {state.group.min_size} of group {state.group.id}"
+        bounds = pool_bounds(state.pool)
+        leaving = sum(self._leaving[state.pool.name, group.id] for group in state.pool.groups)
+        if self.pool_target(state.pool) - leaving <= bounds.min_size:
+            return f"min {bounds.min_size} of pool {state.pool.name}"
+        return ""
+
+    def min_limit_reached(self, key: GroupKey, node: NodeRecord) -> str:
+        """Which minimum of the policy's limits forbids to remove the node; empty: none does."""
+        state = self._states[key]
+        policy = state.pool.policy
+        for resource, least in _amounts(self._limits.get(policy, Limits()).min).items():
+            part = self._of_node(node, state.group.template, resource)
+            if part and self._used[policy][resource] - part < least:
+                return f"limit min {resource} {_shown(resource, least)} of policy {policy}"
+        return ""
+
+    def remove(self, key: GroupKey, node: NodeRecord) -> None:
+        """Count a removal. It leaves no room for a purchase: the cloud lowers the target at its very end."""
+        state = self._states[key]
+        self._leaving[key] += 1
+        limits = self._limits.get(state.pool.policy, Limits())
+        for resource in (limits.max or {}) | (limits.min or {}):
+            part = self._of_node(node, state.group.template, resource)
+            self._used[state.pool.policy][resource] -= part
+
+    # --- pieces ------------------------------------------------------------------------------------------------
+
+    def _policy_rooms(self, policy: str, template: Template | None) -> Iterable[Room]:
+        limits = self._limits.get(policy, Limits())
+        each = self._of_template(template, limits.max)
+        for resource, most in _amounts(limits.max).items():
+            detail = f"limit {resource} {_shown(resource, most)} of policy {policy}"
+            if resource == HOURLY_COST and (template is None or template.hourly_price is None):
+                yield Room(0, GroupRefusal.LIMIT, f"{detail}: the price is unknown, set spec.hourlyPrice")
+            elif each.get(resource):
+                left = (most - self._used.get(policy, Counter())[resource]) // each[resource]
+                yield Room(left, GroupRefusal.LIMIT, detail)
+
+    def _held(self, state: GroupState, limits: Limits) -> Counter[str]:
+        """What the group's nodes, and what is asked for, count against its policy's limits."""
+        held: Counter[str] = Counter()
+        staying = [
+            node
+            for node_state, nodes in state.nodes.items()
+            if node_state is not NodeState.BEING_DELETED
+            for node in nodes
+        ]
+        for resource in (limits.max or {}) | (limits.min or {}):
+            held[resource] += sum(self._of_node(node, state.group.template, resource) for node in staying)
+            coming = max(0, target_of(state) - len(staying))
+            held[resource] += coming * self._of_template(state.group.template, {resource: "0"})[resource]
+        return held
+
+    def _of_template(self, template: Template | None, resources: Iterable[str] | None) -> dict[str, int]:
+        """What one new node counts against each of these limits."""
+        each: dict[str, int] = {}
+        for resource in resources or ():
+            if resource == NODES:
+                each[resource] = 1
+            elif template is None:
+                each[resource] = 0
+            elif resource == HOURLY_COST:
+                each[resource] = _nano_price(template)
+            else:
+                each[resource] = template.capacity.get(resource, 0)
+        return each
+
+    @staticmethod
+    def _of_node(node: NodeRecord, template: Template | None, resource: str) -> int:
+        if resource == NODES:
+            return 1
+        if resource == HOURLY_COST:
+            return _nano_price(template)
+        return node.capacity.get(resource, 0)
+
+    def _use(self, policy: str, each: Amounts, count: int) -> None:
+        used = self._used.setdefault(policy, Counter())
+        for resource, amount in each.items():
+            used[resource] += amount * count
+
+
+def _amounts(limits: Mapping[str, str | int] | None) -> dict[str, int]:
+    return {resource: _amount(resource, str(text)) for resource, text in (limits or {}).items()}
+
+
+def _amount(resource: str, text: str) -> int:
+    nano = parse_nano(text)
+    return nano if resource == HOURLY_COST else nano_to_amount(resource, nano)
+
+
+def _shown(resource: str, amount: int) -> str:
+    if resource == HOURLY_COST:
+        return f"{amount / NANO:g}"
+    return str(amount) if resource == NODES else render_quantity(resource, amount)
+
+
+def _nano_price(template: Template | None) -> int:
+    if template is None or template.hourly_price is None:
+        return 0
+    return round(template.hourly_price * NANO)

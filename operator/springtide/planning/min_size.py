@@ -1,0 +1,44 @@
+"""Minimum sizes: nodes bought because a pool or group is below its minimum, whether pods need them or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from springtide.planning.balancing import Bin, spread
+from springtide.planning.basket import Basket
+from springtide.planning.landscape import GroupKey, Landscape, imagined_prefix
+from springtide.planning.limits import Ledger, pool_bounds
+from springtide.planning.readiness import GroupState
+
+
+def fill_up(eligible: Iterable[GroupState], *, landscape: Landscape, ledger: Ledger, basket: Basket) -> None:
+    """Bring groups, then pools, to their minimum. The new nodes join the landscape, so that pending pods use them
+    before more is bought."""
+    by_pool: dict[str, list[GroupState]] = {}
+    for state in eligible:
+        by_pool.setdefault(state.pool.name, []).append(state)
+    for states in by_pool.values():
+        for state in states:
+            lacking = state.group.min_size - ledger.target(state.key)
+            share = min(lacking, ledger.room(state.key).nodes)
+            if share > 0:
+                _buy(state.key, share, f"min {state.group.min_size}", landscape, ledger, basket)
+        pool = states[0].pool
+        minimum = pool_bounds(pool).min_size
+        for key, share in _shares(states, minimum - ledger.pool_target(pool), ledger).items():
+            _buy(key, share, f"min {minimum} of pool {pool.name}", landscape, ledger, basket)
+
+
+def _shares(states: Iterable[GroupState], lacking: int, ledger: Ledger) -> Mapping[GroupKey, int]:
+    """What each group gets of what the pool lacks, evened out; the rooms the groups share are counted together."""
+    known = list(states)
+    allowed = min(lacking, ledger.room(*(state.key for state in known)).nodes)
+    bins = [Bin(state.group.id, ledger.target(state.key), ledger.room(state.key).nodes) for state in known]
+    return {(known[0].pool.name, group): share for group, share in spread(max(0, allowed), bins).items()}
+
+
+def _buy(key: GroupKey, count: int, story: str, landscape: Landscape, ledger: Ledger, basket: Basket) -> None:
+    ledger.buy(key, count)
+    basket.add(key, nodes=count, pods=[], story=story)
+    if key in landscape.fresh:
+        landscape.simulation.add_nodes(landscape.fresh[key], count, prefix=imagined_prefix(key))

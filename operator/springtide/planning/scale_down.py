@@ -1,0 +1,167 @@
+"""Scale-down: which unneeded nodes go now, and why each of the others does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from springtide.cluster.snapshot import PoolView, Snapshot
+from springtide.planning.budgets import RemainingDisruptions
+from springtide.planning.limits import Ledger
+from springtide.planning.node_eligibility import Spare
+from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal, RemovalReason
+from springtide.planning.readiness import Readiness
+from springtide.planning.unneeded import Unneeded
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What becomes of one unneeded node in this pass."""
+
+    verdict: NodeVerdict
+    removal: Removal | None = None
+    due_at: datetime | None = None
+    """When the timer that keeps it ends."""
+
+
+@dataclass
+class Departures:
+    """Decides one unneeded node after the other, counting against sizes, limits, budgets and parallelism."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    disruptions: RemainingDisruptions
+    forbidden: str
+    """Why nothing may be removed now; empty: it may."""
+    bought_for: frozenset[str]
+    """Pools that this very plan buys for: they are in the middle of growing."""
+    _under_way: Counter[str] = field(default_factory=Counter)
+    _draining: Counter[str] = field(default_factory=Counter)
+
+    def count_in_flight(self, readiness: Readiness) -> None:
+        """Count the removals that earlier plans began; to be called before `decide`."""
+        for name, removal in self.snapshot.removals.items():
+            self._under_way[removal.pool] += 1
+            pods = self.snapshot.picture.pods_by_node.get(name, ())
+            evicted = [pod for pod in pods if not pod.is_daemon and not pod.is_mirror]
+            if evicted:
+                self._draining[removal.pool] += 1
+                self.disruptions.take([pod for pod in evicted if pod.deletion_timestamp is None])
+
+    def decide(self, node: Unneeded) -> Departure:
+        """Whether the node goes now."""
+        spare = node.spare
+        block, detail, due_at = self._kept(node)
+        verdict = replace(spare.verdict(block, detail=detail), unneeded_since=node.since)
+        if block is BlockReason.BLOCKED_BY_POD:
+            verdict = replace(verdict, pod_block=PodBlock.NOT_ENOUGH_PDB)
+        if block is not None:
+            return Departure(verdict=verdict, due_at=due_at)
+        self._count(spare)
+        return Departure(verdict=replace(verdict, removable=True), removal=_removal(node))
+
+    def _kept(self, node: Unneeded) -> tuple[BlockReason | None, str, datetime | None]:
+        """(what keeps the node, its numbers, when that ends by itself)."""
+        spare, now = node.spare, self.snapshot.now
+        settings = spare.pool.settings.scale_down
+        if spare.drain.waiting_for:
+            return BlockReason.BLOCKED_BY_ON_COMPLETION_POD, spare.drain.waiting_for[0].key, None
+        needed = settings.unneeded_time if spare.is_ready else settings.unready_time
+        if node.since + needed > now:
+            block = (
+                BlockReason.NOT_UNNEEDED_LONG_ENOUGH
+                if spare.is_ready
+                else BlockReason.NOT_UNREADY_LONG_ENOUGH
+            )
+            return block, f"since {node.since:%H:%M:%S} UTC, for {_minutes(needed)}", node.since + needed
+        if self.forbidden:
+            return BlockReason.FORBIDDEN, self.forbidden, None
+        cooling = cool_down(spare.pool, now=now, bought=spare.pool.name in self.bought_for)
+        if cooling is not None:
+            return BlockReason.COOL_DOWN, *cooling
+        return (*self._bounded(spare), None)
+
+    def _bounded(self, spare: Spare) -> tuple[BlockReason | None, str]:
+        settings = spare.pool.settings.scale_down
+        at_min = self.ledger.min_reached(spare.key)
+        if at_min:
+            return BlockReason.MIN_SIZE_REACHED, at_min
+        at_limit = self.ledger.min_limit_reached(spare.key, spare.node)
+        if at_limit:
+            return BlockReason.MINIMAL_LIMIT_EXCEEDED, at_limit
+        if self._under_way[spare.pool.name] >= settings.max_parallel:
+            return BlockReason.PARALLELISM, f"maxParallel {settings.max_parallel}"
+        if not spare.is_empty and self._draining[spare.pool.name] >= settings.max_parallel_drain:
+            return BlockReason.PARALLELISM, f"maxParallelDrain {settings.max_parallel_drain}"
+        budget = self.disruptions.lacking(spare.drain.to_evict)
+        if budget is not None:
+            return (
+                BlockReason.BLOCKED_BY_POD,
+                f"PodDisruptionBudget {budget.namespace}/{budget.name} is used up by other removals",
+            )
+        return None, ""
+
+    def _count(self, spare: Spare) -> None:
+        self.ledger.remove(spare.key, spare.node)
+        self._under_way[spare.pool.name] += 1
+        if not spare.is_empty:
+            self._draining[spare.pool.name] += 1
+            self.disruptions.take(spare.drain.to_evict)
+
+
+def cool_down(pool: PoolView, *, now: datetime, bought: bool) -> tuple[str, datetime | None] | None:
+    """(which cool-down holds removals back, until when); None: none does."""
+    settings = pool.settings.scale_down
+    if bought:
+        return "this plan buys for the pool", None
+    waits = (
+        (pool.last_scale_up, settings.delay_after_add, "delayAfterAdd"),
+        (pool.last_scale_down, settings.delay_after_delete, "delayAfterDelete"),
+        (pool.last_scale_down_failure, settings.delay_after_failure, "delayAfterFailure"),
+    )
+    holding = [
+        (since + delay, f"{name} {_minutes(delay)} since {since:%H:%M:%S} UTC")
+        for since, delay, name in waits
+        if since is not None and since + delay > now
+    ]
+    if not holding:
+        return None
+    until, detail = max(holding)
+    return detail, until
+
+
+def decide_all(nodes: Sequence[Unneeded], departures: Departures) -> list[Departure]:
+    """Decide on all: empty ones first, then the longest unneeded, so that nobody waits forever."""
+    return [departures.decide(node) for node in _by_turn(nodes)]
+
+
+def _by_turn(nodes: Iterable[Unneeded]) -> list[Unneeded]:
+    return sorted(nodes, key=lambda node: (not node.spare.is_empty, node.since))
+
+
+def _removal(node: Unneeded) -> Removal:
+    spare = node.spare
+    reason = RemovalReason.UNDERUTILIZED
+    if not spare.is_ready:
+        reason = RemovalReason.UNREADY
+    elif spare.is_empty:
+        reason = RemovalReason.EMPTY
+    return Removal(
+        node=spare.node.name,
+        node_uid=spare.node.uid,
+        pool=spare.pool.name,
+        group=spare.owner.group.id,
+        instance=spare.owner.instance.id,
+        reason=reason,
+        since=node.since,
+        utilization=spare.utilization,
+        pods_to_evict=(*spare.drain.to_evict, *spare.expendable),
+        daemon_pods=spare.drain.daemon_pods,
+        destinations=node.destinations,
+    )
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:g}m"

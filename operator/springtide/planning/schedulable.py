@@ -1,0 +1,122 @@
+"""Pending pods that need no new node: they fit nodes that are there, or that are on their way. They are placed, so
+that neither scale-up nor scale-down gives their room to others.
+
+A pod that fits a ready node waits for the scheduler, not for us, however long: buying for it would only add a second
+place it could go. The exception are nodes whose pods carry (anti-)affinity, which is not simulated: see
+springtide.scheduling.simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from springtide.cluster.records import PodRecord
+from springtide.cluster.shape import PodShape
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.landscape import Landscape
+from springtide.planning.pending import Demand, Pending
+from springtide.planning.plan import PendingOutcome, PendingVerdict
+from springtide.planning.readiness import NodeState, Readiness
+from springtide.scheduling.arrays import BoolArray
+from springtide.scheduling.simulation import Placement
+
+YOUNG_REFUSAL: Final = timedelta(seconds=60)
+"""So long after the scheduler refused a pod, room on a node with repelling pods may still be news to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of the pending pods."""
+
+    verdicts: tuple[PendingVerdict, ...]
+    left: tuple[Demand, ...]
+    """These fit nowhere."""
+    due_at: datetime | None = None
+    """When a pod stops being trusted to fit a node with repelling pods."""
+
+
+def place_nominated(landscape: Landscape, nominated: Iterable[PodRecord]) -> tuple[PendingVerdict, ...]:
+    """Count nominated pods where the scheduler has nominated them, whether they fit yet or not: victims leave."""
+    verdicts = []
+    for pod in nominated:
+        landscape.simulation.place_on(pod.shape, landscape.simulation.index(pod.nominated_node_name))
+        verdicts.append(
+            PendingVerdict(
+                shape=pod.shape,
+                pods=(pod,),
+                outcome=PendingOutcome.FITS_EXISTING,
+                detail=f"the scheduler makes room for it on {pod.nominated_node_name}",
+            )
+        )
+    return tuple(verdicts)
+
+
+def place_displaced(landscape: Landscape, snapshot: Snapshot, readiness: Readiness) -> None:
+    """Count the pods that removals in flight are moving where they will go. Those without a place are not bought
+    for yet: they pend once they are evicted, if nothing has changed by then."""
+    counts: dict[PodShape, int] = {}
+    evicted = frozenset(snapshot.recently_evicted)
+    for name, state in readiness.states.items():
+        if state is NodeState.BEING_DELETED:
+            for pod in snapshot.picture.pods_by_node.get(name, ()):
+                if _will_return(pod, evicted=evicted):
+                    counts[pod.shape] = counts.get(pod.shape, 0) + 1
+    for shape in sorted(counts, key=lambda shape: -shape.priority):
+        placed = landscape.simulation.place(shape, counts[shape], only=landscape.ready).placed
+        landscape.simulation.place(shape, counts[shape] - placed)
+
+
+def place_demands(landscape: Landscape, pending: Pending, *, now: datetime) -> Placed:
+    """Place the pending pods on ready nodes, then on promised ones, highest priority first."""
+    verdicts: list[PendingVerdict] = []
+    left: list[Demand] = []
+    due: list[datetime] = []
+    for demand in pending.demands:
+        rest = _place(landscape, demand, ~landscape.simulation.repelled, verdicts)
+        young = rest.refused_after(now - YOUNG_REFUSAL)
+        if young.count and landscape.simulation.repelled.any():
+            refused = _place(landscape, young, landscape.simulation.repelled, verdicts)
+            placed = young.but(refused)
+            due += [pod.unschedulable_since + YOUNG_REFUSAL for pod in placed.pods if pod.unschedulable_since]
+            rest = rest.but(placed)
+        if rest.count:
+            left.append(rest)
+    return Placed(verdicts=tuple(verdicts), left=tuple(left), due_at=min(due, default=None))
+
+
+def _place(landscape: Landscape, demand: Demand, where: BoolArray, verdicts: list[PendingVerdict]) -> Demand:
+    """Place what fits, ready nodes first; what is left."""
+    for nodes, outcome in (
+        (landscape.ready, PendingOutcome.FITS_EXISTING),
+        (landscape.promised, PendingOutcome.FITS_UPCOMING),
+    ):
+        placement = landscape.simulation.place(demand.shape, demand.count, only=nodes & where)
+        if placement.placed:
+            verdicts.append(_verdict(landscape, demand, placement, outcome))
+            demand = demand.without(placement.placed)
+        if not demand.count:
+            break
+    return demand
+
+
+def _verdict(
+    landscape: Landscape, demand: Demand, placement: Placement, outcome: PendingOutcome
+) -> PendingVerdict:
+    nodes = len(placement.indices)
+    where = landscape.name(int(placement.indices[0])) if nodes == 1 else f"{nodes} nodes"
+    return PendingVerdict(
+        shape=demand.shape,
+        pods=demand.pods[: placement.placed],
+        outcome=outcome,
+        detail=f"fits {where}",
+    )
+
+
+def _will_return(pod: PodRecord, *, evicted: frozenset[str]) -> bool:
+    """Whether a controller will start the pod again elsewhere, and has not done so yet."""
+    if pod.owner is None or pod.is_daemon or pod.is_mirror or pod.finished:
+        return False
+    return pod.deletion_timestamp is None or pod.uid in evicted
