@@ -42,7 +42,8 @@ class Draining:
         self._refuse_new(present)
         picture = self._tools.picture()
         drain = node_drain(
-            present,
+            # As in the plan: finished and expendable pods are judged by nobody.
+            [pod for pod in present if pod.is_daemon or self._counts(pod)],
             context=DrainContext(
                 now=self._tools.clock(),
                 workloads=picture.workloads,

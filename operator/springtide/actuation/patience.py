@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
-from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError
+from springtide.cluster.api_errors import ApiError, KubeError
 
 T = TypeVar("T")
 
@@ -20,10 +20,8 @@ def growing(*, first: float, most: float) -> Iterator[float]:
 
 
 def passes(error: KubeError) -> bool:
-    """True for failures that may be over the next time: no answer, overload, a server's own fault."""
-    if isinstance(error, ApiError):
-        return error.status == 429 or error.status >= 500
-    return isinstance(error, ApiUnreachable)
+    """True for failures that may be over the next time: no answer, no credentials, overload, a server's own fault."""
+    return not isinstance(error, ApiError) or error.status == 429 or error.status >= 500
 
 
 async def patiently(read: Callable[[], Awaitable[T]], *, patience: float) -> T:

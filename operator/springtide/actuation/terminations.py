@@ -15,16 +15,18 @@ from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.targets import GroupLocks, TargetMemory
 from springtide.cluster.groups import InstanceState
 from springtide.providers.base import (
-    CredentialsError,
+    AmbiguousError,
     ProviderError,
     RefusedError,
     TerminateOutcome,
     TerminateResult,
-    ThrottledError,
 )
 
 REMEMBER: Final = timedelta(minutes=30)
 """So long an instance we terminated is not terminated again, though an older listing may still show it."""
+
+BATCH: Final = 10
+"""Instances in one call, which providers may have to terminate one by one within `cloud_call_timeout`."""
 
 InstanceKey = tuple[str, str, str]
 """Pool, group, instance."""
@@ -70,17 +72,15 @@ class Terminator:
         self._terminated: dict[InstanceKey, datetime] = {}
 
     async def terminate(
-        self, pool: ManagedPool, group: str, instances: Iterable[str], *, doubtful: bool = False
+        self, pool: ManagedPool, group: str, instances: Iterable[str]
     ) -> Mapping[str, TerminateResult]:
         """Terminate these instances; one final result for each.
 
-        `doubtful`: an earlier process may have asked already, so read first. UNKNOWN: within `terminate_patience` it
-        could not be found out. Raises MutationForbidden.
+        UNKNOWN: within `terminate_patience` it could not be found out. What an earlier process may have terminated,
+        ask `fates` about first. Raises MutationForbidden.
         """
         attempt = _Attempt(todo=set(instances))
         self._leave_out_terminated(pool, group, attempt)
-        if doubtful:
-            self._doubtful.update((pool.name, group, instance) for instance in attempt.todo)
         give_up_at = asyncio.get_running_loop().time() + self._settings.terminate_patience
         waits = growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most)
         while attempt.todo:
@@ -112,8 +112,8 @@ class Terminator:
     async def _once(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
         """Read what is doubtful, then ask for those that are certainly alive."""
         certain = await self._resolve_doubts(pool, group, attempt)
-        if certain:
-            await self._call(pool, group, certain, attempt)
+        for first in range(0, len(certain), BATCH):
+            await self._call(pool, group, certain[first : first + BATCH], attempt)
 
     async def _resolve_doubts(self, pool: ManagedPool, group: str, attempt: _Attempt) -> list[str]:
         doubted = sorted(i for i in attempt.todo if (pool.name, group, i) in self._doubtful)
@@ -141,14 +141,15 @@ class Terminator:
             try:
                 async with asyncio.timeout(self._settings.cloud_call_timeout):
                     results = await pool.provider.terminate(pool.resource, group, instances)
-            except (ThrottledError, CredentialsError) as error:
-                self._doubtful -= keys
-                attempt.message = str(error)
+            except (AmbiguousError, TimeoutError) as error:
+                attempt.message = str(error) or "the cloud did not answer in time"
                 return
             except RefusedError as error:
                 results = dict.fromkeys(instances, TerminateResult(TerminateOutcome.REFUSED, str(error)))
-            except (ProviderError, TimeoutError) as error:
-                attempt.message = str(error) or "the cloud did not answer in time"
+            except ProviderError as error:
+                # By the protocol nothing was changed then.
+                self._doubtful -= keys
+                attempt.message = str(error)
                 return
             self._take(pool, group, attempt, results)
 
@@ -161,6 +162,9 @@ class Terminator:
                 attempt.message = result.message
                 continue
             self._doubtful.discard((pool.name, group, instance))
+            if result.outcome is TerminateOutcome.NOT_SENT:
+                attempt.message = result.message
+                continue
             terminated += result.outcome is TerminateOutcome.TERMINATED
             self._settle(pool, group, attempt, instance, result)
         if terminated:
