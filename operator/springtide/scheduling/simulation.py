@@ -190,11 +190,13 @@ class Simulation:
 
         `only` narrows the choice to some nodes.
         """
-        # Of one pod only whether it fits matters: comparing costs a fraction of dividing.
-        room = self.feasible(shape).astype(np.int64) if count == 1 else self.room(shape)
-        if only is not None:
-            room *= only
-        placement = first_fit(room, count)
+        if count == 1:
+            # Of one pod only whether it fits matters, and comparing costs a fraction of dividing.
+            fits = self.feasible(shape)
+            placement = first_that_fits(fits if only is None else fits & only)
+        else:
+            room = self.room(shape)
+            placement = first_fit(room if only is None else room * only, count)
         if placement.placed:
             self.state.usage.take(shape, placement.indices, placement.counts)
         return placement
@@ -225,3 +227,9 @@ def first_fit(room: IntArray, count: int) -> Placement:
     counts = np.minimum(reached[:used], count)
     counts[1:] -= counts[:-1].copy()
     return Placement(indices=indices, counts=counts, placed=int(counts.sum()))
+
+
+def first_that_fits(fits: BoolArray) -> Placement:
+    """One pod on the first of the nodes that would take it."""
+    indices = np.array([fits.argmax()] if fits.any() else [], dtype=np.int64)
+    return Placement(indices=indices, counts=np.ones_like(indices), placed=len(indices))

@@ -31,7 +31,7 @@ def per_node(packing: Packing) -> list[list[int]]:
 demand_lists = st.lists(st.tuples(worlds.shapes, st.integers(0, 12)), max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds.fresh_nodes, demand_lists, st.integers(0, 8))
 def test_bins_equal_packing_pod_by_pod(fresh: FreshNode, demands: Demands, max_nodes: int) -> None:
     packing = pack(fresh, demands, max_nodes=max_nodes)
@@ -42,7 +42,7 @@ def test_bins_equal_packing_pod_by_pod(fresh: FreshNode, demands: Demands, max_n
     assert packing.placed == tuple(pods.count(number) for number in range(len(demands)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds.fresh_nodes, demand_lists)
 def test_an_applied_packing_is_what_placing_its_pods_gives(fresh: FreshNode, demands: Demands) -> None:
     packing = pack(fresh, demands, max_nodes=6)

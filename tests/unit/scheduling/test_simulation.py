@@ -88,7 +88,7 @@ def change_one_node(twin: Twin, one: PodShape, step: str, data: st.DataObject) -
         chosen.pods.remove(leaving)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), worlds.clusters(), st.lists(worlds.shapes, min_size=1, max_size=3), worlds.fresh_nodes)
 def test_arrays_agree_with_the_reference_through_any_sequence_of_changes(
     data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape], fresh: FreshNode
@@ -104,7 +104,7 @@ def test_arrays_agree_with_the_reference_through_any_sequence_of_changes(
         twin.agree_on(shapes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), worlds.clusters(), st.lists(worlds.shapes, min_size=1, max_size=3))
 def test_counting_existing_pods_at_once_equals_placing_them_singly(
     data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape]
@@ -117,7 +117,7 @@ def test_counting_existing_pods_at_once_equals_placing_them_singly(
     Twin(counted, nodes).agree_on(shapes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), worlds.clusters(), worlds.shapes)
 def test_the_order_of_nodes_changes_no_verdict(
     data: st.DataObject, records: list[NodeRecord], one: PodShape
