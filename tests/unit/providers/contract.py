@@ -57,6 +57,10 @@ class World(ABC):
         """Let so many more instances start, then none; returns what ends the shortage."""
 
     @abstractmethod
+    def boot_for_ever(self, pool: NodePool, group_id: str) -> None:
+        """Instances launched from now on stay Pending for longer than any test."""
+
+    @abstractmethod
     def lose_next_answer(self, pool: NodePool, call: str) -> None:
         """The next such mutation has its effect, but its answer is lost."""
 
@@ -135,7 +139,9 @@ class ProviderContract:
 
     async def test_instances_are_pending_before_they_run(self, world: World) -> None:
         pool = await world.pool(Wish())
-        await world.provider.raise_target(pool, world.group_id(pool, "a"), expected=0, to=1)
+        group_id = world.group_id(pool, "a")
+        world.boot_for_ever(pool, group_id)
+        await world.provider.raise_target(pool, group_id, expected=0, to=1)
         group = await world.until(pool, lambda group: bool(group.instances))
         assert [instance.state for instance in group.instances] == [InstanceState.PENDING]
         assert group.unfulfilled == 0

@@ -62,11 +62,12 @@ def test_values_replaced_long_ago_are_not_suspected_because_of_a_new_change() ->
     assert acknowledged.desired("asg", 9) == 9
 
 
-def test_after_a_lost_answer_reads_are_believed() -> None:
+def test_after_a_lost_answer_both_outcomes_are_believed_but_nothing_older() -> None:
     acknowledged = Acknowledged(clock=Clock())
+    acknowledged.changed("asg", before=1, after=3)
     acknowledged.changed("asg", before=3, after=5)
-    acknowledged.forget("asg")
-    assert acknowledged.desired("asg", 3) == 3
+    acknowledged.perhaps("asg", after=3)
+    assert [acknowledged.desired("asg", read) for read in (1, 3, 5)] == [5, 3, 5]
 
 
 def test_groups_do_not_mix() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,13 +28,21 @@ def group(name: str = "asg", *, desired: int | None = 0) -> str:
     )
 
 
+def failed(id_: str, when: datetime) -> str:
+    return (
+        f"<member><ActivityId>{id_}</ActivityId><StatusCode>Failed</StatusCode><StatusMessage>No.</StatusMessage>"
+        f"<StartTime>{when.isoformat()}</StartTime></member>"
+    )
+
+
 class OddAws:
-    """Answers DescribeAutoScalingGroups as told, everything else with nothing; remembers what was asked."""
+    """Describes groups and activities as told, answers everything else with nothing; remembers what was asked."""
 
     def __init__(self) -> None:
         self.actions: list[str] = []
         self.pages: dict[str, list[str]] = {}
         """Region to the groups of each page."""
+        self.activities = ""
         self.silent_on = ""
         """The action that never gets an answer."""
         self.stopped = asyncio.Event()
@@ -50,7 +59,11 @@ class OddAws:
         page = int(params.get("NextToken", "0"))
         token = f"<NextToken>{page + 1}</NextToken>" if page + 1 < len(pages) else ""
         groups = f"<AutoScalingGroups>{pages[page]}</AutoScalingGroups>{token}"
-        result = groups if action == "DescribeAutoScalingGroups" else ""
+        results = {
+            "DescribeAutoScalingGroups": groups,
+            "DescribeScalingActivities": f"<Activities>{self.activities}</Activities>",
+        }
+        result = results.get(action, "")
         body = f"<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"
         return web.Response(text=body, content_type="text/xml")
 
@@ -117,4 +130,25 @@ async def test_a_change_that_is_never_answered_ends_at_its_deadline_as_ambiguous
     with pytest.raises(AmbiguousError):
         await provider.raise_target(pool("asg"), "asg", expected=0, to=2)
     assert odd.actions.count("SetDesiredCapacity") == 1
-    assert (await provider.list_groups([pool("asg")]))["pool-us-east-1"].groups[0].target == 0
+
+
+async def test_after_a_lost_cancellation_a_read_of_its_result_is_believed(
+    odd: OddAws, provider: AwsProvider
+) -> None:
+    odd.pages["us-east-1"] = [group(desired=3)]
+    await provider.raise_target(pool("asg"), "asg", expected=3, to=5)
+    odd.silent_on = "SetDesiredCapacity"
+    with pytest.raises(AmbiguousError):
+        await provider.cancel_unfulfilled(pool("asg"), "asg", to=3)
+    assert (await provider.list_groups([pool("asg")]))["pool-us-east-1"].groups[0].target == 3
+
+
+async def test_failures_from_before_our_last_raise_are_history(odd: OddAws, provider: AwsProvider) -> None:
+    now = datetime.now(UTC)
+    odd.pages["us-east-1"] = [group(desired=2)]
+    odd.activities = failed("old", now - timedelta(minutes=2)) + failed("new", now + timedelta(minutes=2))
+    before = (await provider.list_groups([pool("asg")]))["pool-us-east-1"].groups[0]
+    await provider.raise_target(pool("asg"), "asg", expected=2, to=3)
+    after = (await provider.list_groups([pool("asg")]))["pool-us-east-1"].groups[0]
+    assert [failure.id for failure in before.failures] == ["old", "new"]
+    assert [failure.id for failure in after.failures] == ["new"]

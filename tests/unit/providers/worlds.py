@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from devcluster.cloud.cloud import Cloud
 from devcluster.cloud.failures import AnswerLost as AwsAnswerLost
 from devcluster.cloud.failures import Denied, NoCapacity, Throttled
+from devcluster.cloud.failures import SlowBoot as AwsSlowBoot
 from devcluster.cloud.groups import GroupSpec
 from springtide.api.nodepool import NodePool
 from springtide.api.parse import parse_nodepool
 from springtide.providers.base import CredentialsError, Provider, ThrottledError
 from springtide.providers.simulated.cloud import SimulatedCloud
-from springtide.providers.simulated.failures import AnswerLost, Call, CallFails, no_capacity
+from springtide.providers.simulated.failures import AnswerLost, Call, CallFails, SlowBoot, no_capacity
 from springtide.providers.simulated.provider import SimulatedProvider
 from tests.unit.providers.contract import Wish, World
 
 BOOT_S = 0.1
-TERMINATION_S = 0.3
+TERMINATION_S = 1.5
+"""Long enough to be seen going on a busy machine."""
+FOR_EVER_S = 3600.0
 REGION = "us-east-1"
 _AWS_CALLS = {"raise_target": "SetDesiredCapacity", "terminate": "TerminateInstanceInAutoScalingGroup"}
 
@@ -63,6 +66,9 @@ class SimulatedWorld(World):
         rule = self.cloud.set_failure(no_capacity(pool=pool.name, group=group_id, available=after))
         return lambda: self.cloud.clear_failure(rule)
 
+    def boot_for_ever(self, pool: NodePool, group_id: str) -> None:
+        self.cloud.set_failure(SlowBoot(pool=pool.name, group=group_id, seconds=FOR_EVER_S))
+
     def lose_next_answer(self, pool: NodePool, call: str) -> None:
         self.cloud.set_failure(AnswerLost(pool=pool.name, call=Call(call), times=1))
 
@@ -106,6 +112,9 @@ class AwsWorld(World):
     def run_out_of_capacity(self, pool: NodePool, group_id: str, *, after: int) -> Callable[[], None]:
         rule = self.cloud.failures.add(NoCapacity(group=group_id, available=after))
         return lambda: self.cloud.failures.remove(rule)
+
+    def boot_for_ever(self, pool: NodePool, group_id: str) -> None:
+        self.cloud.failures.add(AwsSlowBoot(group=group_id, seconds=FOR_EVER_S))
 
     def lose_next_answer(self, pool: NodePool, call: str) -> None:
         self.cloud.failures.add(AwsAnswerLost(action=_AWS_CALLS[call], next_calls=1))

@@ -7,7 +7,7 @@ before. Deciding on such a read would buy the same nodes twice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 TRUSTED_FOR = timedelta(seconds=60)
@@ -44,9 +44,10 @@ class Acknowledged:
         """When this process last raised the group; None if it never did."""
         return self._raised_at.get(group)
 
-    def forget(self, group: str) -> None:
-        """The answer to a change was lost: nothing certain is known any more, reads are believed."""
-        self._words.pop(group, None)
+    def perhaps(self, group: str, *, after: int) -> None:
+        """The answer to a change to `after` was lost: reads of that value may be the truth now."""
+        if word := self._words.get(group):
+            self._words[group] = replace(word, superseded=word.superseded - {after})
 
     def desired(self, group: str, read: int) -> int:
         """The capacity to believe, given what was read: ours when the read shows a value that we replaced."""

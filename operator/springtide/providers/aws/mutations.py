@@ -99,7 +99,7 @@ class Mutations:
         except RefusedError as error:
             return TerminateResult(TerminateOutcome.REFUSED, str(error))
         except AmbiguousError:
-            self._acknowledged.forget(group.name)
+            self._acknowledged.perhaps(group.name, after=group.desired - 1)
             raise
         self._acknowledged.changed(group.name, before=group.desired, after=group.desired - 1)
         return TerminateResult(TerminateOutcome.TERMINATED)
@@ -135,7 +135,7 @@ class Mutations:
                 HonorCooldown=False,
             )
         except AmbiguousError:
-            self._acknowledged.forget(group.name)
+            self._acknowledged.perhaps(group.name, after=capacity)
             raise
         self._acknowledged.changed(group.name, before=group.desired, after=capacity)
         return answer
