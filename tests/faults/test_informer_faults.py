@@ -14,8 +14,8 @@ from springtide.cluster.informer import Informer, InformerSettings, Resource
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.store import Store
-from springtide.cluster.wire import PodWire
-from tests.kube_api import KubeApi, eventually, refusal, serving, status
+from springtide.cluster.wire import NodeWire, PodWire, WorkloadWire
+from tests.kube_api import KubeApi, eventually, line, refusal, serving, status
 
 PODS = "/api/v1/pods"
 QUICK = InformerSettings(
@@ -124,6 +124,21 @@ async def test_410_as_an_error_event_of_a_running_watch(api, informer):
 
     await eventually(lambda: informer.lists == 2)
     assert names(informer) == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    ("wire", "to_record"),
+    [
+        pytest.param(WorkloadWire, partial(decode.workload, kind="ReplicaSet"), id="a kind without status"),
+        pytest.param(NodeWire, decode.node_record, id="a kind with status"),
+    ],
+)
+def test_an_error_event_is_understood_for_every_kind_and_after_the_events_before_it(wire, to_record):
+    lines = line({"type": "ADDED", "object": {"metadata": {"name": "a", "resourceVersion": "7"}}})
+    lines += line({"type": "ERROR", "object": status(410, "Expired", "too old")})
+    added, error = RecordCodec(wire, to_record).decode_events(lines)
+    assert (added.key, added.resource_version) == (("", "a"), "7")
+    assert (error.error.status, error.error.reason) == (410, "Expired")
 
 
 async def test_410_while_paging_starts_over_without_pages():

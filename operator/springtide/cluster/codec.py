@@ -95,11 +95,15 @@ class RecordCodec(Generic[W, T]):
 
     def decode_events(self, lines: bytes) -> list[Event[T]]:
         try:
-            return [self._event(wire) for wire in self._events.decode_lines(lines)]
+            wires = self._events.decode_lines(lines)
         except msgspec.ValidationError:
-            # An ERROR event carries a Status object, whose `status` is a text: it does not fit the typed
-            # envelope. Rare enough to decode the chunk again, line by line.
+            # An ERROR event carries a Status object, whose `status` is a text: it does not fit the envelope of
+            # kinds that have a status. Rare enough to decode the chunk again, line by line.
             return [self._event_of_line(line) for line in lines.splitlines() if line]
+        if any(wire.type is EventType.ERROR for wire in wires):
+            # It did fit, because this kind's status is not read, but what it says was lost.
+            return [self._event_of_line(line) for line in lines.splitlines() if line]
+        return [self._event(wire) for wire in wires]
 
     def _event_of_line(self, line: bytes) -> Event[T]:
         raw = _RAW_EVENTS.decode(line)

@@ -42,7 +42,8 @@ class InformerSettings:
     """The server is asked to end the watch after a random time in between, as client-go does, so that load
     spreads over API servers again after one was restarted."""
     backoff_initial_seconds: float = 0.2
-    backoff_max_seconds: float = 30.0
+    backoff_max_seconds: float = 10.0
+    """Less than client-go's 30 s: while we are blind nobody buys nodes, and a dozen attempts are no load."""
     list_timeout_seconds: float = 60.0
     """For one page."""
     refusals_before_relist: int = 3
@@ -91,6 +92,7 @@ class Informer(Generic[T]):
         self._paged = True
         self._failures = 0
         self._refusals = 0
+        self._answered = True
 
     @property
     def age_seconds(self) -> float:
@@ -214,6 +216,11 @@ class Informer(Generic[T]):
 
     async def _recover(self, error: Exception, *, retry_after: float | None = None) -> None:
         """Remember what happened, decide from where to go on, and wait."""
+        answered = isinstance(error, ApiError)
+        if answered and not self._answered:
+            # It is back: how long it was away says nothing about how long to wait for it now.
+            self._failures = 0
+        self._answered = answered
         self._failures += 1
         self.last_error = str(error) or type(error).__name__
         if self._failures == 1:
