@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from springtide.cluster.records import PodRecord
@@ -33,13 +34,7 @@ class Basket:
         if story not in item.stories:
             item.stories.append(story)
 
-    def pools(self) -> frozenset[str]:
-        return frozenset(pool for pool, _ in self._items)
-
-    def groups(self) -> frozenset[GroupKey]:
-        return frozenset(self._items)
-
-    def purchases(self, states: dict[GroupKey, GroupState]) -> tuple[Purchase, ...]:
+    def purchases(self, states: Mapping[GroupKey, GroupState]) -> tuple[Purchase, ...]:
         """One purchase for each group, in the order in which the groups were first chosen."""
         return tuple(_purchase(states[key], item) for key, item in self._items.items())
 

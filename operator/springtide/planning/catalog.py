@@ -1,4 +1,4 @@
-"""The catalog: what new nodes each group would bring, tried on all groups at once; and candidates, sets of node groups of one pool that are alike for the pods at hand, and what each could hold.
+"""The catalog: what new nodes each group would bring, all tried at once; and which groups are alike for the pods.
 
 A pool's own groups are meant to be balanced (a group for each zone, say): groups whose fresh nodes are the same size
 and take the same pending shapes form one candidate, are packed once, and share what is bought.

@@ -9,7 +9,7 @@ from typing import Final
 
 from springtide.cluster.groups import FailureClass, InstanceState, LaunchFailure
 from springtide.cluster.snapshot import Backoff
-from springtide.planning.backoff import after_failure, still_counted
+from springtide.planning.backoff import after_failure, in_force, still_counted
 from springtide.planning.plan import Cancellation
 from springtide.planning.readiness import GroupState
 from springtide.planning.upcoming import Upcoming, target_of, unfulfilled
@@ -41,11 +41,11 @@ def examine(state: GroupState, *, upcoming: Upcoming, now: datetime) -> GroupFai
     kept = still_counted(state.memory.backoff, now=now, settings=settings.backoff)
     seen_until = _seen_until(state)
     found = _launch_failure(state, now=now) or _timeout(state, upcoming=upcoming, now=now)
+    if found is None and in_force(kept, now=now) and kept is not None:
+        return GroupFailure(backoff=kept, seen_until=seen_until, cancellation=_left_over(state, kept))
     if found is None:
-        if upcoming.fulfilled and not (kept and kept.until > now):
-            # A purchase that succeeded proves the group: counting starts anew, as in Cluster Autoscaler.
-            kept = None
-        return GroupFailure(backoff=kept, seen_until=seen_until)
+        # A purchase that succeeded proves the group: counting starts anew, as in Cluster Autoscaler.
+        return GroupFailure(backoff=None if upcoming.fulfilled else kept, seen_until=seen_until)
     failure_class, message = found
     return GroupFailure(
         backoff=after_failure(kept, reason=failure_class, now=now, settings=settings.backoff),
@@ -103,6 +103,15 @@ def _timeout(state: GroupState, *, upcoming: Upcoming, now: datetime) -> tuple[F
         FailureClass.TIMEOUT,
         f"{lacking} of the nodes asked for did not register within {minutes:g} minutes",
     )
+
+
+def _left_over(state: GroupState, backoff: Backoff) -> Cancellation | None:
+    """What an earlier pass should have cancelled, but the cloud did not take: seen in a read after the failure, and
+    only of a purchase of ours, since somebody else may mean it."""
+    purchase, read_at = state.memory.purchase, state.group.read_at
+    if purchase is None or not purchase.plan_id or read_at is None or read_at <= backoff.last_failure:
+        return None
+    return _cancellation(state, backoff.reason, "still not fulfilled since the purchase failed")
 
 
 def _cancellation(state: GroupState, failure_class: FailureClass, message: str) -> Cancellation | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from springtide.api.policy import Limits
@@ -26,6 +27,15 @@ Amounts = Mapping[str, int]
 """Limited resource -> amount: cpu in milli, hourlyCost in billionths of the currency, others in whole units."""
 
 
+class Bound(StrEnum):
+    """What keeps a group from growing."""
+
+    GROUP = "Group"
+    POOL = "Pool"
+    PASS = "Pass"
+    POLICY = "Policy"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
     """Sizes a pool may have: its own bounds inside the sums of its groups'."""
@@ -39,8 +49,16 @@ class Room:
     """How many nodes may still be added; when none, which bound is in the way, and its numbers."""
 
     nodes: int
-    refusal: GroupRefusal | None = None
+    bound: Bound | None = None
     detail: str = ""
+
+    @property
+    def refusal(self) -> GroupRefusal | None:
+        """As a verdict on a group; None: there is room."""
+        if self.bound is None:
+            return None
+        in_sizes = self.bound in (Bound.GROUP, Bound.POOL)
+        return GroupRefusal.MAX_REACHED if in_sizes else GroupRefusal.LIMIT
 
 
 def pool_bounds(pool: PoolView) -> PoolBounds:
@@ -96,23 +114,23 @@ class Ledger:
         rooms = (
             Room(
                 sum(max(0, state.group.max_size - self._targets[state.key]) for state in states),
-                GroupRefusal.MAX_REACHED,
+                Bound.GROUP,
                 f"max {sum(state.group.max_size for state in states)}",
             ),
             Room(
                 bounds.max_size - self.pool_target(pool),
-                GroupRefusal.MAX_REACHED,
+                Bound.POOL,
                 f"max {bounds.max_size} of pool {pool.name}",
             ),
             Room(
                 per_pass - self._bought[pool.name],
-                GroupRefusal.LIMIT,
+                Bound.PASS,
                 f"{per_pass} nodes in one pass; the rest follows in the next",
             ),
             *(room for state in states for room in self._policy_rooms(pool.policy, state.group.template)),
         )
         least = min(rooms, key=lambda room: room.nodes)
-        return Room(least.nodes) if least.nodes > 0 else Room(0, least.refusal, least.detail)
+        return Room(least.nodes) if least.nodes > 0 else Room(0, least.bound, least.detail)
 
     def buy(self, key: GroupKey, count: int) -> None:
         """Count a purchase."""
@@ -161,6 +179,11 @@ class Ledger:
             part = self._of_node(node, state.group.template, resource)
             self._used[state.pool.policy][resource] -= part
 
+    def count_leaving(self, key: GroupKey) -> None:
+        """Count a removal that an earlier plan began and that the target does not show yet."""
+        if key in self._states:
+            self._leaving[key] += 1
+
     # --- pieces ------------------------------------------------------------------------------------------------
 
     def _policy_rooms(self, policy: str, template: Template | None) -> Iterable[Room]:
@@ -169,10 +192,10 @@ class Ledger:
         for resource, most in _amounts(limits.max).items():
             detail = f"limit {resource} {_shown(resource, most)} of policy {policy}"
             if resource == HOURLY_COST and (template is None or template.hourly_price is None):
-                yield Room(0, GroupRefusal.LIMIT, f"{detail}: the price is unknown, set spec.hourlyPrice")
+                yield Room(0, Bound.POLICY, f"{detail}: the price is unknown, set spec.hourlyPrice")
             elif each.get(resource):
                 left = (most - self._used.get(policy, Counter())[resource]) // each[resource]
-                yield Room(left, GroupRefusal.LIMIT, detail)
+                yield Room(left, Bound.POLICY, detail)
 
     def _held(self, state: GroupState, limits: Limits) -> Counter[str]:
         """What the group's nodes, and what is asked for, count against its policy's limits."""

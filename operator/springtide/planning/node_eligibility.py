@@ -66,14 +66,15 @@ def examine(
     owner: NodeOwner | None,
     state: NodeState,
     pods: Sequence[PodRecord],
-    context: DrainContext,
+    context: DrainContext | None,
     promised: bool,
 ) -> Spare | NodeVerdict:
     """The node if it is spare, else what keeps it.
 
-    `promised`: pending pods have been placed on it. `context` carries the settings of the node's pool.
+    `promised`: pending pods have been placed on it. `context` carries the settings of the node's
+    pool; None for a node of no pool.
     """
-    if owner is None:
+    if owner is None or context is None:
         return NodeVerdict(node=node.name, pool="", group="", block=BlockReason.NOT_AUTOSCALED)
     kept = _kept_by_itself(node, owner=owner, state=state)
     if kept is not None:

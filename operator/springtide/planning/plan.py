@@ -10,7 +10,7 @@ from enum import StrEnum
 from springtide.cluster.groups import FailureClass
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.cluster.snapshot import Backoff
+from springtide.cluster.snapshot import Backoff, OutstandingPurchase
 from springtide.scheduling.verdict import Misfit
 
 # --- why a group was not used for a pending shape --------------------------------------------------------------
@@ -270,6 +270,10 @@ class GroupPlan:
     purchase_done: bool = False
     """The outstanding purchase is fulfilled: forget it, say "finished in …"."""
     ever_matched: bool = False
+    outstanding: OutstandingPurchase | None = None
+    """The earlier purchase to remember, whatever becomes of this plan's own; None: none is outstanding."""
+    missing: int = 0
+    """Nodes that `outstanding` still waits for: see planning.upcoming.remembered."""
 
 
 @dataclass(frozen=True, slots=True)

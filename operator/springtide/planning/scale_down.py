@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from springtide.cluster.groups import InstanceState
 from springtide.cluster.snapshot import PoolView, Snapshot
 from springtide.planning.budgets import RemainingDisruptions
 from springtide.planning.limits import Ledger
 from springtide.planning.node_eligibility import Spare
 from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal, RemovalReason
-from springtide.planning.readiness import Readiness
+from springtide.planning.readiness import NodeOwner
 from springtide.planning.unneeded import Unneeded
 
 
@@ -40,10 +41,14 @@ class Departures:
     _under_way: Counter[str] = field(default_factory=Counter)
     _draining: Counter[str] = field(default_factory=Counter)
 
-    def count_in_flight(self, readiness: Readiness) -> None:
-        """Count the removals that earlier plans began; to be called before `decide`."""
+    def count_in_flight(self, owners: Mapping[str, NodeOwner]) -> None:
+        """Count the removals that earlier plans began; to be called before anything is asked of the ledger."""
         for name, removal in self.snapshot.removals.items():
             self._under_way[removal.pool] += 1
+            owner = owners.get(name)
+            if owner is not None and owner.instance.state is not InstanceState.DELETING:
+                # Its target still counts it: the cloud lowers that with the termination.
+                self.ledger.count_leaving((removal.pool, removal.group))
             pods = self.snapshot.picture.pods_by_node.get(name, ())
             evicted = [pod for pod in pods if not pod.is_daemon and not pod.is_mirror]
             if evicted:
@@ -130,15 +135,6 @@ def cool_down(pool: PoolView, *, now: datetime, bought: bool) -> tuple[str, date
         return None
     until, detail = max(holding)
     return detail, until
-
-
-def decide_all(nodes: Sequence[Unneeded], departures: Departures) -> list[Departure]:
-    """Decide on all: empty ones first, then the longest unneeded, so that nobody waits forever."""
-    return [departures.decide(node) for node in _by_turn(nodes)]
-
-
-def _by_turn(nodes: Iterable[Unneeded]) -> list[Unneeded]:
-    return sorted(nodes, key=lambda node: (not node.spare.is_empty, node.since))
 
 
 def _removal(node: Unneeded) -> Removal:

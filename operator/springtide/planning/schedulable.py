@@ -17,7 +17,7 @@ from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.landscape import Landscape
-from springtide.planning.pending import Demand, Pending
+from springtide.planning.pending import Demand
 from springtide.planning.plan import PendingOutcome, PendingVerdict
 from springtide.planning.readiness import NodeState, Readiness
 from springtide.scheduling.arrays import BoolArray
@@ -69,12 +69,12 @@ def place_displaced(landscape: Landscape, snapshot: Snapshot, readiness: Readine
         landscape.simulation.place(shape, counts[shape] - placed)
 
 
-def place_demands(landscape: Landscape, pending: Pending, *, now: datetime) -> Placed:
+def place_demands(landscape: Landscape, demands: Iterable[Demand], *, now: datetime) -> Placed:
     """Place the pending pods on ready nodes, then on promised ones, highest priority first."""
     verdicts: list[PendingVerdict] = []
     left: list[Demand] = []
     due: list[datetime] = []
-    for demand in pending.demands:
+    for demand in demands:
         rest = _place(landscape, demand, ~landscape.simulation.repelled, verdicts)
         young = rest.refused_after(now - YOUNG_REFUSAL)
         if young.count and landscape.simulation.repelled.any():

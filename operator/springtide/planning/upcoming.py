@@ -33,7 +33,9 @@ class Upcoming:
     overdue: bool = False
     """maxNodeProvisionTime has passed since the purchase, and it is not fulfilled."""
     fulfilled: bool = False
-    """A remembered purchase is fulfilled."""
+    """Every node of the remembered purchase has come."""
+    missing: int = 0
+    """Nodes that `outstanding` still waits for."""
 
     @property
     def total(self) -> int:
@@ -60,17 +62,20 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
     purchase = state.memory.purchase or _adopted(state, now=now)
     if purchase is None:
         return Upcoming(imagined=0, starting=starting, outstanding=None)
-    waiting = min(missing(state, purchase), unfulfilled(state) + len(state.unregistered))
+    lacking = missing(state, purchase)
+    waiting = min(lacking, unfulfilled(state) + len(state.unregistered))
     if waiting + starting == 0:
-        return Upcoming(imagined=0, starting=0, outstanding=None, fulfilled=True)
+        # What is lacking without being waited for was cancelled, or terminated as unregistered.
+        return Upcoming(imagined=0, starting=0, outstanding=None, fulfilled=lacking == 0)
     if purchase.since + state.pool.settings.scale_up.max_node_provision_time <= now:
         return Upcoming(
-            imagined=0, starting=starting, outstanding=purchase, overdue=waiting > 0, fulfilled=waiting == 0
+            imagined=0, starting=starting, outstanding=purchase, overdue=waiting > 0, missing=waiting
         )
+    imagined = waiting
     if in_force(state.memory.backoff, now=now):
         # The cloud has just said that it cannot deliver: believe only in what is being built.
-        waiting = min(waiting, len(state.unregistered))
-    return Upcoming(imagined=waiting, starting=starting, outstanding=purchase)
+        imagined = min(waiting, len(state.unregistered))
+    return Upcoming(imagined=imagined, starting=starting, outstanding=purchase, missing=waiting)
 
 
 def missing(state: GroupState, purchase: OutstandingPurchase) -> int:

@@ -1,0 +1,158 @@
+"""Giving nodes back, over all pools of one mode: look at each node alone, simulate the removal of the spare ones
+together, decide which go now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from springtide.api.settings import Mode
+from springtide.cluster.records import NodeRecord
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
+from springtide.planning.drain_rules import DrainContext
+from springtide.planning.landscape import Landscape
+from springtide.planning.limits import Ledger
+from springtide.planning.node_eligibility import Spare, examine
+from springtide.planning.plan import BlockReason, NodeVerdict, Removal
+from springtide.planning.scale_down import Departure, Departures
+from springtide.planning.situation import Situation
+from springtide.planning.unneeded import find
+from springtide.scheduling.arrays import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """The outcome for the nodes of one mode's pools."""
+
+    verdicts: Mapping[str, NodeVerdict]
+    """By node name."""
+    unneeded_since: Mapping[str, datetime]
+    removals: tuple[Removal, ...]
+    due_at: datetime | None
+    """When the first timer that keeps a node ends."""
+
+
+def removals_forbidden(snapshot: Snapshot) -> str:
+    """Why nothing at all may be removed; empty: it may."""
+    if snapshot.cluster_autoscaler:
+        return f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler})"
+    return snapshot.removals_forbidden
+
+
+def give_back(
+    situation: Situation,
+    *,
+    mode: Mode,
+    landscape: Landscape,
+    free_pods_before: IntArray,
+    ledger: Ledger,
+    bought_for: frozenset[str],
+) -> GivenBack:
+    """Decide on the nodes of all pools of a mode. Nodes that are no pool's, and those of paused pools, are judged
+    with the Active ones.
+
+    `landscape` is that after all purchases; `free_pods_before` its "pods" before pending pods were placed.
+    """
+    snapshot = situation.snapshot
+    index = BudgetIndex(snapshot.picture.disruption_budgets)
+    spares, verdicts = _sort(situation, _promised(landscape, free_pods_before), index, mode=mode)
+    departures = Departures(
+        snapshot=snapshot,
+        ledger=ledger,
+        disruptions=RemainingDisruptions(index),
+        forbidden=removals_forbidden(snapshot),
+        bought_for=bought_for,
+    )
+    departures.count_in_flight(situation.readiness.owners)
+    unneeded, kept = find(
+        spares,
+        landscape=landscape,
+        ledger=ledger,
+        since=snapshot.unneeded_since,
+        now=snapshot.now,
+    )
+    decided = [departures.decide(node) for node in unneeded]
+    verdicts.update((verdict.node, verdict) for verdict in kept)
+    verdicts.update((each.verdict.node, each.verdict) for each in decided)
+    return GivenBack(
+        verdicts=verdicts,
+        unneeded_since={node.spare.node.name: node.since for node in unneeded},
+        removals=tuple(each.removal for each in decided if each.removal is not None),
+        due_at=_first_due(decided),
+    )
+
+
+def as_dry_run(verdict: NodeVerdict) -> NodeVerdict:
+    """What stands for "it would go now" on a node of a DryRun pool."""
+    if not verdict.removable:
+        return verdict
+    return replace(verdict, removable=False, block=BlockReason.DRY_RUN, detail="would be removed now")
+
+
+def _sort(
+    situation: Situation, promised: frozenset[str], index: BudgetIndex, *, mode: Mode
+) -> tuple[list[Spare], dict[str, NodeVerdict]]:
+    """(spare nodes, verdicts on the others)."""
+    picture = situation.snapshot.picture
+    contexts: dict[str, DrainContext] = {}
+    spares: list[Spare] = []
+    verdicts: dict[str, NodeVerdict] = {}
+    for node in picture.nodes:
+        if not _is_of_mode(situation, node, mode):
+            continue
+        outcome = examine(
+            node,
+            owner=situation.readiness.owners.get(node.name),
+            state=situation.readiness.states[node.name],
+            pods=picture.pods_by_node.get(node.name, ()),
+            context=_context(situation, node, index, contexts),
+            promised=node.name in promised,
+        )
+        if isinstance(outcome, NodeVerdict):
+            verdicts[node.name] = outcome
+        elif outcome.pool.policy in situation.unhealthy:
+            # Its timer starts anew: while so many nodes are unready, being empty proves nothing.
+            sick = situation.unhealthy[outcome.pool.policy]
+            verdicts[node.name] = outcome.verdict(BlockReason.FORBIDDEN, detail=sick)
+        else:
+            spares.append(outcome)
+    return spares, verdicts
+
+
+def _is_of_mode(situation: Situation, node: NodeRecord, mode: Mode) -> bool:
+    owner = situation.readiness.owners.get(node.name)
+    in_dry_run = owner is not None and owner.pool.mode is Mode.DRY_RUN
+    return in_dry_run == (mode is Mode.DRY_RUN)
+
+
+def _context(
+    situation: Situation, node: NodeRecord, index: BudgetIndex, known: dict[str, DrainContext]
+) -> DrainContext | None:
+    """The drain rules' context under the settings of the node's pool; None: no pool's."""
+    owner = situation.readiness.owners.get(node.name)
+    if owner is None:
+        return None
+    context = known.get(owner.pool.name)
+    if context is None:
+        context = known[owner.pool.name] = DrainContext(
+            now=situation.snapshot.now,
+            workloads=situation.snapshot.picture.workloads,
+            budgets=index,
+            settings=owner.pool.settings.scale_down,
+        )
+    return context
+
+
+def _promised(landscape: Landscape, free_before: IntArray) -> frozenset[str]:
+    """Ready nodes on which pending or displaced pods were placed."""
+    free_now = landscape.simulation.free("pods")
+    taken = np.flatnonzero(free_now[: landscape.ready_count] < free_before[: landscape.ready_count])
+    return frozenset(landscape.simulation.name(int(number)) for number in taken)
+
+
+def _first_due(decided: list[Departure]) -> datetime | None:
+    return min((each.due_at for each in decided if each.due_at is not None), default=None)

@@ -1,0 +1,236 @@
+"""The planner: one pure function from a snapshot to a plan, in Cluster Autoscaler's order of execution.
+
+What exists, what is coming, what has failed; pending pods onto nodes that are there or coming; minimum sizes; scale-up;
+scale-down. DryRun pools come last, on a fork: what they would do leaves no trace in what the others do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from springtide.api.settings import Mode
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.basket import Basket
+from springtide.planning.catalog import Catalog
+from springtide.planning.eligibility import Refusal, may_change, may_serve
+from springtide.planning.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
+from springtide.planning.landscape import GroupKey, Landscape, survey
+from springtide.planning.limits import Ledger
+from springtide.planning.min_size import fill_up
+from springtide.planning.pending import Demand, Pending, sort_out
+from springtide.planning.plan import NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
+from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
+from springtide.planning.readiness import NodeState
+from springtide.planning.scale_up import ScaleUp
+from springtide.planning.schedulable import place_demands, place_displaced, place_nominated
+from springtide.planning.situation import Situation, establish
+from springtide.planning.soft_taints import changes
+from springtide.planning.verdicts import of_served
+from springtide.planning.wake_up import next_instant
+from springtide.scheduling.arrays import IntArray
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Decide everything that one pass decides. Pure: equal snapshots give equal plans."""
+    situation = establish(snapshot)
+    landscape = survey(snapshot, situation.readiness, situation.upcoming)
+    free_before = _FreeBefore.of(landscape)
+    ledger = _ledger(situation)
+    catalog = Catalog(landscape.fresh)
+
+    pending = _pending(landscape, situation)
+    nominated = place_nominated(landscape, pending.nominated)
+    place_displaced(landscape, snapshot, situation.readiness)
+    active = _buy(situation, Mode.ACTIVE, pending.demands, landscape, ledger, catalog)
+    given_back = give_back(
+        situation,
+        mode=Mode.ACTIVE,
+        landscape=landscape,
+        free_pods_before=free_before.pods,
+        ledger=ledger,
+        bought_for=frozenset(purchase.pool for purchase in active.purchases),
+    )
+    dry = _dry_run(situation, active.left, landscape, ledger, catalog, free_before)
+
+    verdicts = {**given_back.verdicts, **dry.nodes}
+    return Plan(
+        id=snapshot.plan_id,
+        now=snapshot.now,
+        purchases=active.purchases,
+        cancellations=situation.cancellations(),
+        removals=given_back.removals,
+        unregistered=tuple(
+            late.removal
+            for key, late in situation.overdue.items()
+            if late.removal is not None and situation.may_act_on(situation.states[key])
+        ),
+        soft_taints=_soft_taints(situation, given_back),
+        dry_run_purchases=dry.purchases,
+        dry_run_removals=dry.given_back.removals,
+        pending=(*pending.verdicts, *nominated, *active.verdicts),
+        nodes=verdicts,
+        pools=of_pools(
+            situation,
+            Decisions(
+                purchases=active.purchases,
+                removals=given_back.removals,
+                candidates=_candidates(verdicts.values()),
+                usage=usage_of_pools(situation, free_cpu=free_before.cpu, free_memory=free_before.memory),
+            ),
+            ledger=ledger,
+        ),
+        cluster_healthy=not situation.unhealthy,
+        wake_at=next_instant(
+            situation, [pending.due_at, active.due_at, given_back.due_at, dry.given_back.due_at]
+        ),
+    )
+
+
+# --- steps -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _FreeBefore:
+    """What was free on nodes before pending pods were placed."""
+
+    pods: IntArray
+    cpu: dict[str, int]
+    memory: dict[str, int]
+
+    @classmethod
+    def of(cls, landscape: Landscape) -> _FreeBefore:
+        simulation, ready = landscape.simulation, range(landscape.ready_count)
+        cpu, memory = simulation.free("cpu").tolist(), simulation.free("memory").tolist()
+        names = [simulation.name(number) for number in ready]
+        return cls(
+            pods=simulation.free("pods"),
+            cpu={name: cpu[number] for number, name in zip(ready, names, strict=True)},
+            memory={name: memory[number] for number, name in zip(ready, names, strict=True)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bought:
+    purchases: tuple[Purchase, ...]
+    left: tuple[Demand, ...]
+    """What no group of this mode could help."""
+    verdicts: tuple[PendingVerdict, ...]
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _DryRun:
+    purchases: tuple[Purchase, ...]
+    given_back: GivenBack
+    nodes: dict[str, NodeVerdict]
+
+
+def _ledger(situation: Situation) -> Ledger:
+    ledger = Ledger(situation.states.values(), situation.snapshot.policies)
+    for cancelled in situation.cancellations():
+        ledger.cancel((cancelled.pool, cancelled.group), cancelled.from_target - cancelled.to_target)
+    return ledger
+
+
+def _pending(landscape: Landscape, situation: Situation) -> Pending:
+    snapshot = situation.snapshot
+    existing = (landscape.simulation.name(number) for number in range(landscape.existing_count))
+    return sort_out(
+        snapshot.picture.pending_pods,
+        pools=[pool for pool in snapshot.pools if pool.mode is not Mode.PAUSED],
+        node_names=frozenset(existing),
+        now=snapshot.now,
+    )
+
+
+def _buy(
+    situation: Situation,
+    mode: Mode,
+    demands: Sequence[Demand],
+    landscape: Landscape,
+    ledger: Ledger,
+    catalog: Catalog,
+) -> _Bought:
+    """Bring the pools of a mode to their minimum sizes, use what is there or coming, buy for the rest; changes
+    landscape and ledger."""
+    snapshot, basket = situation.snapshot, Basket()
+    circumstances = situation.circumstances(mode)
+    states = list(situation.states.values())
+    fill_up(
+        [state for state in states if may_change(state, circumstances) is None],
+        landscape=landscape,
+        ledger=ledger,
+        basket=basket,
+    )
+    placed = place_demands(landscape, demands, now=snapshot.now)
+    refusals: dict[GroupKey, Refusal | None] = {
+        state.key: may_serve(state, circumstances) for state in states
+    }
+    run = ScaleUp(landscape, ledger, basket, catalog, plan_id=f"{snapshot.plan_id}/{mode.value}")
+    served = run.serve(
+        placed.left,
+        eligible=[state for state in states if refusals[state.key] is None],
+        policies=snapshot.policies,
+    )
+    verdicts = of_served(served, states=states, refusals=refusals, catalog=catalog, ledger=ledger)
+    return _Bought(
+        purchases=basket.purchases(situation.states),
+        left=tuple(each.left for each in served if each.left.count),
+        verdicts=(*placed.verdicts, *verdicts),
+        due_at=placed.due_at,
+    )
+
+
+def _dry_run(
+    situation: Situation,
+    left: Sequence[Demand],
+    landscape: Landscape,
+    ledger: Ledger,
+    catalog: Catalog,
+    free_before: _FreeBefore,
+) -> _DryRun:
+    """What DryRun pools would do for the pods that the Active ones could not help."""
+    fork, forked_ledger = landscape.fork(), ledger.fork()
+    bought = _buy(situation, Mode.DRY_RUN, left, fork, forked_ledger, catalog)
+    given_back = give_back(
+        situation,
+        mode=Mode.DRY_RUN,
+        landscape=fork,
+        free_pods_before=free_before.pods,
+        ledger=forked_ledger,
+        bought_for=frozenset(purchase.pool for purchase in bought.purchases),
+    )
+    return _DryRun(
+        purchases=bought.purchases,
+        given_back=given_back,
+        nodes={name: as_dry_run(verdict) for name, verdict in given_back.verdicts.items()},
+    )
+
+
+def _soft_taints(situation: Situation, given_back: GivenBack) -> tuple[SoftTaintChange, ...]:
+    snapshot, readiness = situation.snapshot, situation.readiness
+    leaving = {removal.node for removal in given_back.removals}
+    if removals_forbidden(snapshot):
+        return ()
+    return changes(
+        (
+            node
+            for node in snapshot.picture.nodes
+            if node.name not in leaving and readiness.states[node.name] is not NodeState.BEING_DELETED
+        ),
+        owners=readiness.owners,
+        unneeded_since=given_back.unneeded_since,
+        trusted_since=snapshot.unneeded_since,
+        frozen_pools=frozenset(
+            pool.name for pool in snapshot.pools if pool.mode is not Mode.ACTIVE or pool.left_alone
+        ),
+    )
+
+
+def _candidates(verdicts: Iterable[NodeVerdict]) -> list[NodeVerdict]:
+    unneeded = [
+        (verdict.unneeded_since, verdict) for verdict in verdicts if verdict.unneeded_since is not None
+    ]
+    return [verdict for _, verdict in sorted(unneeded, key=lambda entry: (entry[0], entry[1].node))]

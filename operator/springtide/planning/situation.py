@@ -1,0 +1,125 @@
+"""The situation: what a pass establishes before it decides anything. Who is there, what is coming, what has failed,
+what is healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from springtide.api.settings import HealthSettings, Mode
+from springtide.cluster.snapshot import Snapshot
+from springtide.planning.eligibility import Circumstances, purchases_forbidden
+from springtide.planning.failures import GroupFailure, examine
+from springtide.planning.landscape import GroupKey
+from springtide.planning.plan import Cancellation
+from springtide.planning.readiness import (
+    GroupState,
+    NodeState,
+    Readiness,
+    assess,
+    cluster_unready,
+    healthy,
+)
+from springtide.planning.unregistered import Overdue, overdue
+from springtide.planning.upcoming import Upcoming, upcoming
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Facts, by group where they are about groups."""
+
+    snapshot: Snapshot
+    readiness: Readiness
+    upcoming: Mapping[GroupKey, Upcoming]
+    failures: Mapping[GroupKey, GroupFailure]
+    overdue: Mapping[GroupKey, Overdue]
+    unhealthy: Mapping[str, str]
+    """Policy -> why nothing changes; policies without trouble are absent."""
+    unhealthy_groups: Mapping[GroupKey, str]
+
+    @property
+    def states(self) -> Mapping[GroupKey, GroupState]:
+        return self.readiness.groups
+
+    def circumstances(self, mode: Mode) -> Circumstances:
+        """For planning the pools of this mode."""
+        return Circumstances(
+            snapshot=self.snapshot,
+            unhealthy=self.unhealthy,
+            unhealthy_groups=self.unhealthy_groups,
+            backoffs={key: failure.backoff for key, failure in self.failures.items()},
+            mode=mode,
+        )
+
+    def may_act_on(self, state: GroupState) -> bool:
+        """Whether the group's size may be corrected: cancellations, unregistered instances."""
+        return (
+            state.pool.mode is Mode.ACTIVE
+            and not state.pool.left_alone
+            and not purchases_forbidden(self.snapshot)
+            and state.pool.policy not in self.unhealthy
+        )
+
+    def cancellations(self) -> tuple[Cancellation, ...]:
+        return tuple(
+            failure.cancellation
+            for key, failure in self.failures.items()
+            if failure.cancellation is not None and self.may_act_on(self.states[key])
+        )
+
+
+def establish(snapshot: Snapshot) -> Situation:
+    """Look at everything once."""
+    readiness = assess(snapshot)
+    lacking_ids = any(not node.provider_id for node in snapshot.picture.nodes)
+    coming: dict[GroupKey, Upcoming] = {}
+    failures: dict[GroupKey, GroupFailure] = {}
+    late: dict[GroupKey, Overdue] = {}
+    for key, state in readiness.groups.items():
+        before = upcoming(state, now=snapshot.now)
+        failures[key] = examine(state, upcoming=before, now=snapshot.now)
+        # What has just failed is not waited for any more: its pods are planned elsewhere in this very pass.
+        coming[key] = upcoming(_after(state, failures[key]), now=snapshot.now)
+        late[key] = overdue(state, upcoming=coming[key], nodes_lack_provider_ids=lacking_ids)
+    return Situation(
+        snapshot=snapshot,
+        readiness=readiness,
+        upcoming=coming,
+        failures=failures,
+        overdue=late,
+        unhealthy=_unhealthy(snapshot, readiness),
+        unhealthy_groups=_unhealthy_groups(snapshot, readiness, late),
+    )
+
+
+def _after(state: GroupState, failure: GroupFailure) -> GroupState:
+    if not failure.is_new:
+        return state
+    return replace(state, memory=replace(state.memory, backoff=failure.backoff))
+
+
+def _unhealthy(snapshot: Snapshot, readiness: Readiness) -> Mapping[str, str]:
+    unready, nodes = cluster_unready(readiness.states.values())
+    return {
+        policy.name: f"{unready} of {nodes} nodes of the cluster are unready (health.maxUnreadyPercent "
+        f"{policy.spec.health.max_unready_percent})"
+        for policy in snapshot.policies
+        if not healthy(unready, of=nodes, settings=policy.spec.health)
+    }
+
+
+def _unhealthy_groups(
+    snapshot: Snapshot, readiness: Readiness, late: Mapping[GroupKey, Overdue]
+) -> Mapping[GroupKey, str]:
+    settings = {policy.name: policy.spec.health for policy in snapshot.policies}
+    sick: dict[GroupKey, str] = {}
+    for key, state in readiness.groups.items():
+        unready = (
+            len(state.in_state(NodeState.UNREADY))
+            + len(state.in_state(NodeState.LONG_NOT_STARTED))
+            + late[key].count
+        )
+        known = state.staying + late[key].count
+        if not healthy(unready, of=known, settings=settings.get(state.pool.policy, HealthSettings())):
+            sick[key] = f"{unready} of its {known} nodes are unready or never registered"
+    return sick

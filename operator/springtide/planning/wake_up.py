@@ -1,0 +1,32 @@
+"""When to look again: the next instant at which a plan would differ by the mere passing of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from springtide.planning.backoff import in_force
+from springtide.planning.readiness import GroupState, NodeState
+from springtide.planning.situation import Situation
+
+
+def next_instant(situation: Situation, others: Iterable[datetime | None]) -> datetime | None:
+    """The earliest end of a timer that is still running; None: time alone changes nothing."""
+    now = situation.snapshot.now
+    ends = [end for end in others if end is not None]
+    for state in situation.states.values():
+        ends += _of_group(state, situation)
+    return min((end for end in ends if end > now), default=None)
+
+
+def _of_group(state: GroupState, situation: Situation) -> Iterator[datetime]:
+    """Backoff, the deadline of a purchase, the deadline of starting nodes."""
+    settings, now = state.pool.settings.scale_up, situation.snapshot.now
+    backoff = situation.failures[state.key].backoff
+    if backoff is not None and in_force(backoff, now=now):
+        yield backoff.until
+    outstanding = situation.upcoming[state.key].outstanding
+    if outstanding is not None:
+        yield outstanding.since + settings.max_node_provision_time
+    for node in state.in_state(NodeState.NOT_STARTED):
+        yield node.created_at + settings.max_node_startup_time
