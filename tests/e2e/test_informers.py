@@ -133,18 +133,18 @@ async def test_only_what_a_user_changes_about_a_pool_wakes(api: Api, watch: Clus
     await eventually(lambda: wakes[-1] == "NodePool informed is gone")
 
 
-async def test_a_restart_of_the_api_server_costs_no_relist(
+async def test_a_restart_of_the_api_server_is_got_over(
     control_plane: ControlPlane, api: Api, watch: ClusterWatch
 ) -> None:
-    lists = [informer.lists for informer in watch.informers]
     await control_plane.stop_component("kube-apiserver")
     await eventually(watch.problems, within_seconds=20)
     await control_plane.start_component("kube-apiserver")
-    await eventually(lambda: not watch.problems(), within_seconds=60)
+    await eventually(lambda: not watch.problems(), within_seconds=30)
 
     await api.post(PODS, pod("after", nodeSelector={"no": "where"}))
     await eventually(lambda: "after" in pending(watch), within_seconds=20)
-    assert [informer.lists for informer in watch.informers] == lists
+    # A fresh watch cache knows no history: what was quiet before is 410 and listed again, but only once.
+    assert max(informer.lists for informer in watch.informers) <= 2
     await api.delete(f"{PODS}/after", grace_seconds=0)
 
 
