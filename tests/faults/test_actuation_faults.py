@@ -126,7 +126,7 @@ class Trial:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("prepare", [nothing, pods, human_cordon, lost_answer, stuck_pod, refused_eviction])
-async def test_killed_at_every_single_point_and_resumed(prepare: Prepare):
+async def test_killed_at_every_single_point_and_resumed(prepare: Prepare) -> None:
     for point in itertools.count(1):
         # Seldom looks at pods make few points that are all alike.
         world = await World(settings=ActuationSettings(pod_poll_interval=15)).booted()
@@ -146,7 +146,7 @@ async def test_killed_at_every_single_point_and_resumed(prepare: Prepare):
 @pytest.mark.looptime
 @pytest.mark.parametrize("phase", ["Tainted", "Draining", "Terminating"])
 @pytest.mark.parametrize("lands", [False, True])
-async def test_resumed_from_each_phase_with_and_without_a_new_pod(phase: str, lands: bool):
+async def test_resumed_from_each_phase_with_and_without_a_new_pod(phase: str, lands: bool) -> None:
     world = await World().booted()
     pods(world)
     if phase == "Draining":
@@ -183,7 +183,7 @@ def test_any_sequence_of_kills_and_faults(
     faults: list[tuple[str, bool, int]],
     workload: Prepare,
     lands_after: float | None,
-):
+) -> None:
     async def trial_run() -> None:
         world = await World().booted()
         workload(world)
@@ -223,7 +223,7 @@ def in_virtual_time(work: Callable[[], Awaitable[Any]]) -> None:
 
 
 @pytest.mark.looptime
-async def test_others_writing_to_the_node_all_the_time_do_not_stop_a_removal():
+async def test_others_writing_to_the_node_all_the_time_do_not_stop_a_removal() -> None:
     world = await World().booted()
     pods(world)
     trial = Trial(world)
@@ -241,7 +241,7 @@ async def test_others_writing_to_the_node_all_the_time_do_not_stop_a_removal():
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("operation", ["read", "patch", "pods_on", "evict"])
-async def test_a_server_in_trouble_for_three_seconds_stops_no_removal(operation: str):
+async def test_a_server_in_trouble_for_three_seconds_stops_no_removal(operation: str) -> None:
     world = await World().booted()
     pods(world)
     trial = Trial(world)
@@ -254,7 +254,7 @@ async def test_a_server_in_trouble_for_three_seconds_stops_no_removal(operation:
 
 
 @pytest.mark.looptime
-async def test_a_server_in_trouble_for_long_keeps_the_marks_until_it_is_well_again():
+async def test_a_server_in_trouble_for_long_keeps_the_marks_until_it_is_well_again() -> None:
     world = await World().booted()
     pods(world)
     trial = Trial(world)
@@ -270,7 +270,7 @@ async def test_a_server_in_trouble_for_long_keeps_the_marks_until_it_is_well_aga
 
 
 @pytest.mark.looptime
-async def test_ten_removals_at_once_do_not_get_in_each_others_way():
+async def test_ten_removals_at_once_do_not_get_in_each_others_way() -> None:
     world = await World(size=10).booted()
     for number in range(1, 11):
         world.with_pods(pod(), pod(), number=number)
@@ -284,7 +284,7 @@ async def test_ten_removals_at_once_do_not_get_in_each_others_way():
 
 
 @pytest.mark.looptime
-async def test_a_node_that_vanishes_by_itself_ends_its_removal():
+async def test_a_node_that_vanishes_by_itself_ends_its_removal() -> None:
     world = await World().booted()
     world.with_pods(replace(pod("web-1"), termination_grace_seconds=60))
     world.nodes.stubborn.add("web-1")

@@ -42,6 +42,8 @@ class Removals:
         self._tasks: OwnedTasks[str] = OwnedTasks()
         self._runs: dict[str, RemovalRun] = {}
         self._retries: dict[str, _Retry] = {}
+        self._ended: set[tuple[str, tuple[str, datetime]]] = set()
+        """Node and removal: ended here, though the informer, being behind, may still show them."""
 
     @property
     def in_flight(self) -> Mapping[str, RemovalInFlight]:
@@ -69,13 +71,16 @@ class Removals:
         `pools`: every NodePool that exists, by name. The removal of a pool that is not among them is rolled back.
         """
         marked = [node for node in nodes if REMOVAL in node.annotations]
-        # Of nodes without marks there is nothing to try again.
-        names = {node.name for node in marked}
-        self._retries = {name: retry for name, retry in self._retries.items() if name in names}
+        records = {node.name: _record_of(node) for node in marked}
+        # Of nodes without marks there is nothing to try again, and nothing to leave alone.
+        self._retries = {name: retry for name, retry in self._retries.items() if name in records}
+        self._ended &= {(name, record.identity) for name, record in records.items() if record is not None}
         for node in marked:
+            record = records[node.name]
             if node.name in self._tasks or not self._is_due(node.name):
                 continue
-            record = _record_of(node)
+            if record is not None and (node.name, record.identity) in self._ended:
+                continue
             pool = pools.get(record.pool) if record is not None else None
             if record is not None and pool is not None:
                 run = RemovalRun(node.name, record=record, pool=pool, tools=self._tools)
@@ -120,6 +125,7 @@ class Removals:
             self._failed(run.node, run.record, str(error) or type(error).__name__)
         else:
             self._retries.pop(run.node, None)
+            self._ended.add((run.node, run.record.identity))
 
     async def _release(self, node: str, record: RemovalRecord | None, pool: ManagedPool | None) -> None:
         message = "its NodePool, policy or node group is no longer managed"

@@ -42,7 +42,7 @@ def taints(world: World, number: int = 1) -> set[str]:
     return {taint["key"] for taint in world.object(number)["spec"].get("taints", ())}
 
 
-async def test_applying_a_plan_takes_no_time():
+async def test_applying_a_plan_takes_no_time() -> None:
     world = await World().booted()
     world.with_pods(pod())
     begun = asyncio.get_running_loop().time()
@@ -57,7 +57,7 @@ async def test_applying_a_plan_takes_no_time():
     assert len(world.of(RemovalDone)) == 2
 
 
-async def test_a_removal_that_is_under_way_is_not_begun_again():
+async def test_a_removal_that_is_under_way_is_not_begun_again() -> None:
     world = await World().booted()
     world.apply(removals=(world.removal(),))
     await asyncio.sleep(3)
@@ -69,7 +69,7 @@ async def test_a_removal_that_is_under_way_is_not_begun_again():
 
 
 @pytest.mark.parametrize("mode", [Mode.DRY_RUN, Mode.PAUSED])
-async def test_of_pools_that_are_not_active_nothing_is_changed(mode: Mode):
+async def test_of_pools_that_are_not_active_nothing_is_changed(mode: Mode) -> None:
     world = await World().booted()
     before = copy.deepcopy(world.nodes.objects)
     world.pool = replace(world.pool, settings=replace(world.pool.settings, mode=mode))
@@ -84,7 +84,7 @@ async def test_of_pools_that_are_not_active_nothing_is_changed(mode: Mode):
     assert world.group.target == 3
 
 
-async def test_soft_taints_come_and_go_and_are_told_once():
+async def test_soft_taints_come_and_go_and_are_told_once() -> None:
     world = await World().booted()
     for _ in range(2):
         world.apply(soft_taints=(soft(world, present=True),))
@@ -97,7 +97,7 @@ async def test_soft_taints_come_and_go_and_are_told_once():
     assert taints(world) == {"gpu"}
 
 
-async def test_a_soft_taint_that_cannot_be_written_is_reported_and_left_to_the_next_pass():
+async def test_a_soft_taint_that_cannot_be_written_is_reported_and_left_to_the_next_pass() -> None:
     world = await World().booted()
     world.nodes.fail("patch", ApiError(status=403, reason="Forbidden", message="nodes is forbidden"))
     world.apply(soft_taints=(soft(world, present=True), soft(world, present=True, number=2)))
@@ -106,7 +106,7 @@ async def test_a_soft_taint_that_cannot_be_written_is_reported_and_left_to_the_n
     assert len(world.of(SoftTaintSet)) == 1
 
 
-async def test_a_restarted_operator_finishes_what_it_finds():
+async def test_a_restarted_operator_finishes_what_it_finds() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"))
     world.apply(removals=(world.removal(),))
@@ -121,7 +121,7 @@ async def test_a_restarted_operator_finishes_what_it_finds():
     assert world.provider.terminations == [world.node()]
 
 
-async def test_a_removal_found_long_after_its_deadline_is_rolled_back():
+async def test_a_removal_found_long_after_its_deadline_is_rolled_back() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.apply(removals=(world.removal(),))
@@ -135,7 +135,7 @@ async def test_a_removal_found_long_after_its_deadline_is_rolled_back():
     assert world.object()["spec"] == before["spec"]
 
 
-async def test_a_drain_that_used_up_the_budget_itself_goes_on_after_a_restart():
+async def test_a_drain_that_used_up_the_budget_itself_goes_on_after_a_restart() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"), pod("web-2"))
     world.nodes.stubborn.add("web-1")
@@ -151,7 +151,7 @@ async def test_a_drain_that_used_up_the_budget_itself_goes_on_after_a_restart():
     assert world.of(RemovalDone)
 
 
-async def test_the_removal_of_a_pool_that_is_gone_is_rolled_back():
+async def test_the_removal_of_a_pool_that_is_gone_is_rolled_back() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.apply(removals=(world.removal(),))
@@ -163,7 +163,7 @@ async def test_the_removal_of_a_pool_that_is_gone_is_rolled_back():
     assert world.object()["spec"] == before["spec"]
 
 
-async def test_an_informer_that_lags_behind_resumes_nothing():
+async def test_an_informer_that_lags_behind_resumes_nothing() -> None:
     world = await World().booted()
     world.with_pods(pod("new"))
     world.apply(removals=(world.removal(pods=()),))
@@ -176,7 +176,20 @@ async def test_an_informer_that_lags_behind_resumes_nothing():
     assert len(world.outcomes) == before
 
 
-async def test_a_failed_removal_is_taken_up_again_at_growing_intervals():
+async def test_a_removal_is_done_once_though_the_informer_still_shows_its_node() -> None:
+    world = await World().booted()
+    world.apply(removals=(world.removal(),))
+    await world.until(lambda: world.phase() == "Terminating", step=0.005)
+    stale = [world.nodes.record(world.node())]
+    await world.quiet()
+    for _ in range(3):
+        world.actuator.resume(stale, world.pools)
+        await asyncio.sleep(10)
+    assert len(world.of(RemovalDone)) == 1
+    assert not world.of(RemovalResumed)
+
+
+async def test_a_failed_removal_is_taken_up_again_at_growing_intervals() -> None:
     world = await World().booted()
     world.cloud.on_instance_gone = lambda instance: None
     await world.remove()
@@ -194,7 +207,7 @@ async def test_a_failed_removal_is_taken_up_again_at_growing_intervals():
     assert world.provider.terminations == [world.node()]
 
 
-async def test_releasing_a_pool_takes_every_mark_off_and_deletes_nothing():
+async def test_releasing_a_pool_takes_every_mark_off_and_deletes_nothing() -> None:
     world = await World().booted()
     before = copy.deepcopy({name: node["spec"] for name, node in world.nodes.objects.items()})
     world.with_pods(pod("web-1"))
@@ -210,7 +223,7 @@ async def test_releasing_a_pool_takes_every_mark_off_and_deletes_nothing():
     assert world.provider.terminations == []
 
 
-async def test_releasing_finds_marks_the_informer_has_not_seen_yet():
+async def test_releasing_finds_marks_the_informer_has_not_seen_yet() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     stale = [world.nodes.record(name) for name in world.nodes.objects]
@@ -220,7 +233,7 @@ async def test_releasing_finds_marks_the_informer_has_not_seen_yet():
     assert world.object()["spec"] == before["spec"]
 
 
-async def test_releasing_leaves_an_instance_that_is_going_already_to_go():
+async def test_releasing_leaves_an_instance_that_is_going_already_to_go() -> None:
     world = await World().booted()
     world.apply(removals=(world.removal(),))
     await world.until(lambda: world.provider.terminations)
@@ -230,7 +243,7 @@ async def test_releasing_leaves_an_instance_that_is_going_already_to_go():
     assert HARD in taints(world)
 
 
-async def test_releasing_says_which_nodes_it_could_not_reach():
+async def test_releasing_says_which_nodes_it_could_not_reach() -> None:
     world = await World().booted()
     world.apply(removals=(world.removal(),))
     await asyncio.sleep(2)
@@ -242,7 +255,7 @@ async def test_releasing_says_which_nodes_it_could_not_reach():
     assert taints(world) == {"gpu"}
 
 
-async def test_stopping_interrupts_removals_at_once_but_lets_a_purchase_hear_its_answer():
+async def test_stopping_interrupts_removals_at_once_but_lets_a_purchase_hear_its_answer() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"))
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=1))
@@ -256,7 +269,7 @@ async def test_stopping_interrupts_removals_at_once_but_lets_a_purchase_hear_its
     assert world.apply(purchases=(purchase,)) == ()
 
 
-async def test_stopping_waits_no_longer_than_its_grace():
+async def test_stopping_waits_no_longer_than_its_grace() -> None:
     world = await World().booted()
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=15))
     world.apply(purchases=(Purchase("general", "a", 3, 4, 10, PurchaseReason.PENDING_PODS),))
@@ -266,7 +279,7 @@ async def test_stopping_waits_no_longer_than_its_grace():
     assert asyncio.get_running_loop().time() - begun == pytest.approx(2)
 
 
-async def test_pods_evicted_a_moment_ago_are_remembered_for_two_minutes():
+async def test_pods_evicted_a_moment_ago_are_remembered_for_two_minutes() -> None:
     world = await World().booted()
     web = pod("web-1")
     world.with_pods(web)
@@ -276,7 +289,7 @@ async def test_pods_evicted_a_moment_ago_are_remembered_for_two_minutes():
     assert world.actuator.in_flight.recently_evicted == ()
 
 
-async def test_a_reporter_that_fails_is_logged_and_ends_no_process(caplog: pytest.LogCaptureFixture):
+async def test_a_reporter_that_fails_is_logged_and_ends_no_process(caplog: pytest.LogCaptureFixture) -> None:
     world = await World().booted()
 
     def broken(outcome: Outcome) -> None:

@@ -48,20 +48,20 @@ class Drain:
         pytest.param(0, 600, 0, id="none when it wants none"),
     ],
 )
-async def test_a_pod_gets_the_grace(own: int, most: int, given: int):
+async def test_a_pod_gets_the_grace(own: int, most: int, given: int) -> None:
     drain = Drain(pod("web", termination_grace_seconds=own))
     assert await drain.run(replace(LIMITS, max_grace=timedelta(seconds=most))) is None
     assert drain.nodes.evictions == [("web", given)]
 
 
-async def test_a_budget_that_frees_up_lets_the_drain_finish_and_is_told_once():
+async def test_a_budget_that_frees_up_lets_the_drain_finish_and_is_told_once() -> None:
     drain = Drain(pod("web"))
     drain.nodes.fail("evict", blocked_by_budget(), times=4)
     assert await drain.run() is None
     assert drain.told == ["web blocked", "web evicted, 30 s"]
 
 
-async def test_pods_that_wait_for_their_budget_do_not_hold_up_the_others():
+async def test_pods_that_wait_for_their_budget_do_not_hold_up_the_others() -> None:
     drain = Drain(*(pod(f"web-{number}") for number in range(50)))
     drain.nodes.fail("evict", blocked_by_budget(), times=20)
     begun = asyncio.get_running_loop().time()
@@ -69,7 +69,7 @@ async def test_pods_that_wait_for_their_budget_do_not_hold_up_the_others():
     assert asyncio.get_running_loop().time() - begun < 5
 
 
-async def test_attempts_are_at_most_ten_seconds_apart():
+async def test_attempts_are_at_most_ten_seconds_apart() -> None:
     drain = Drain(pod("web"))
     drain.nodes.fail("evict", blocked_by_budget(), times=1000)
     refused = await drain.run()
@@ -78,7 +78,7 @@ async def test_attempts_are_at_most_ten_seconds_apart():
     assert drain.nodes.calls.count("evict") >= 12
 
 
-async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks():
+async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks() -> None:
     drain = Drain(pod("web"))
     drain.nodes.fail("evict", OVERLOADED, times=1)
     begun = asyncio.get_running_loop().time()
@@ -95,14 +95,14 @@ async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks():
         pytest.param(ApiUnreachable("connection reset"), id="no answer"),
     ],
 )
-async def test_is_tried_again_after(error: Exception):
+async def test_is_tried_again_after(error: Exception) -> None:
     drain = Drain(pod("web"))
     drain.nodes.fail("evict", error, times=3)  # type: ignore[arg-type]
     assert await drain.run() is None
     assert drain.nodes.evictions == [("web", 30)]
 
 
-async def test_what_never_passes_is_not_tried_again():
+async def test_what_never_passes_is_not_tried_again() -> None:
     drain = Drain(pod("web"))
     drain.nodes.fail("evict", ApiError(status=403, reason="Forbidden", message="no"), times=1000)
     refused = await drain.run()
@@ -110,14 +110,14 @@ async def test_what_never_passes_is_not_tried_again():
     assert drain.nodes.calls.count("evict") == 1
 
 
-async def test_a_pod_that_went_by_itself_is_gone():
+async def test_a_pod_that_went_by_itself_is_gone() -> None:
     drain = Drain(pod("web"))
     drain.nodes.pods.clear()
     assert await drain.run() is None
     assert drain.told == []
 
 
-async def test_a_successor_of_the_same_name_is_not_evicted():
+async def test_a_successor_of_the_same_name_is_not_evicted() -> None:
     drain = Drain(pod("db-0"))
     drain.nodes.pods.clear()
     drain.nodes.land("another node", pod("db-0"))
@@ -125,14 +125,14 @@ async def test_a_successor_of_the_same_name_is_not_evicted():
     assert drain.nodes.evictions == []
 
 
-async def test_without_leave_to_act_no_pod_is_evicted():
+async def test_without_leave_to_act_no_pod_is_evicted() -> None:
     drain = Drain(pod("web-1"), pod("web-2"), forbidden="the lease is lost")
     with pytest.raises(MutationForbidden, match="the lease is lost"):
         await drain.run()
     assert drain.nodes.calls == []
 
 
-async def test_a_failure_of_one_eviction_ends_the_others():
+async def test_a_failure_of_one_eviction_ends_the_others() -> None:
     drain = Drain(*(pod(f"web-{number}") for number in range(5)))
     drain.nodes.fail("evict", ApiError(status=409, message="race"), times=1)
     drain.nodes.fail("evict", blocked_by_budget(), times=1000)

@@ -48,20 +48,20 @@ async def nodes(server: Server) -> AsyncIterator[KubeNodes]:
             yield KubeNodes(client, decode_pods=lambda body: (pod(body.decode()),))
 
 
-async def test_a_patch_is_a_merge_patch(server: Server, nodes: KubeNodes):
+async def test_a_patch_is_a_merge_patch(server: Server, nodes: KubeNodes) -> None:
     change = {"metadata": {"resourceVersion": "7"}, "spec": {"unschedulable": None}}
     await nodes.patch("ip-10-0-0-1.eu", change)
     assert server.asked == [("PATCH", "/api/v1/nodes/ip-10-0-0-1.eu", "application/merge-patch+json", change)]
 
 
-async def test_pods_are_listed_by_node_and_decoded(server: Server, nodes: KubeNodes):
+async def test_pods_are_listed_by_node_and_decoded(server: Server, nodes: KubeNodes) -> None:
     server.answer = {"items": []}
     [record] = await nodes.pods_on("n1")
     assert record.name == '{"items": []}'
     assert server.asked[0][1] == "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1"
 
 
-async def test_an_eviction_names_the_very_pod(server: Server, nodes: KubeNodes):
+async def test_an_eviction_names_the_very_pod(server: Server, nodes: KubeNodes) -> None:
     web_1 = pod("web-1", uid="uid-1")
     await nodes.evict(web_1, grace_seconds=20)
     method, path, _, body = server.asked[0]
@@ -70,7 +70,7 @@ async def test_an_eviction_names_the_very_pod(server: Server, nodes: KubeNodes):
     assert body["deleteOptions"] == {"gracePeriodSeconds": 20, "preconditions": {"uid": "uid-1"}}
 
 
-async def test_a_budgets_refusal_is_told_apart(server: Server, nodes: KubeNodes):
+async def test_a_budgets_refusal_is_told_apart(server: Server, nodes: KubeNodes) -> None:
     server.status = 429
     server.answer = {
         "kind": "Status",

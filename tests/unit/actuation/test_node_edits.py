@@ -36,7 +36,7 @@ def editor(nodes: FakeNodes) -> NodeEditor:
     return NodeEditor(nodes, fence=Fence(lambda: ""), settings=ActuationSettings())
 
 
-async def test_a_conflict_is_resolved_by_a_fresh_read(nodes: FakeNodes, editor: NodeEditor):
+async def test_a_conflict_is_resolved_by_a_fresh_read(nodes: FakeNodes, editor: NodeEditor) -> None:
     nodes.before["patch"] = lambda: nodes.touch("n")
     node = await editor.apply("n", cordon)
     assert node["spec"]["unschedulable"] is True
@@ -44,7 +44,7 @@ async def test_a_conflict_is_resolved_by_a_fresh_read(nodes: FakeNodes, editor: 
     assert nodes.calls == ["read", "patch", "read", "patch"]
 
 
-async def test_a_lost_answer_is_found_out_by_reading(nodes: FakeNodes, editor: NodeEditor):
+async def test_a_lost_answer_is_found_out_by_reading(nodes: FakeNodes, editor: NodeEditor) -> None:
     nodes.lose("patch")
     await editor.apply("n", cordon)
     assert len(nodes.patches) == 1
@@ -55,7 +55,7 @@ async def test_a_lost_answer_is_found_out_by_reading(nodes: FakeNodes, editor: N
     ("way", "seconds"),
     [pytest.param("apply", 5, id="5 s for a change"), pytest.param("undo", 60, id="60 s for its undoing")],
 )
-async def test_it_is_given_up_after(way: str, seconds: float, nodes: FakeNodes, editor: NodeEditor):
+async def test_it_is_given_up_after(way: str, seconds: float, nodes: FakeNodes, editor: NodeEditor) -> None:
     nodes.fail("patch", ApiUnreachable("connection refused"), times=1000)
     begun = asyncio.get_running_loop().time()
     with pytest.raises(ApiUnreachable):
@@ -63,14 +63,14 @@ async def test_it_is_given_up_after(way: str, seconds: float, nodes: FakeNodes, 
     assert seconds - 1 < asyncio.get_running_loop().time() - begun <= seconds + 1
 
 
-async def test_what_never_passes_is_raised_at_once(nodes: FakeNodes, editor: NodeEditor):
+async def test_what_never_passes_is_raised_at_once(nodes: FakeNodes, editor: NodeEditor) -> None:
     nodes.fail("patch", ApiError(status=403, reason="Forbidden", message="no"))
     with pytest.raises(ApiError, match="no"):
         await editor.apply("n", cordon)
     assert nodes.calls == ["read", "patch"]
 
 
-async def test_a_node_that_is_gone_is_told_so(nodes: FakeNodes, editor: NodeEditor):
+async def test_a_node_that_is_gone_is_told_so(nodes: FakeNodes, editor: NodeEditor) -> None:
     nodes.before["patch"] = nodes.objects.clear
     with pytest.raises(NodeGone):
         await editor.apply("n", cordon)

@@ -56,7 +56,7 @@ async def bought(world: World, *purchases: Purchase) -> None:
     await asyncio.wait(tasks)
 
 
-async def test_a_purchase_raises_the_target_and_is_acknowledged():
+async def test_a_purchase_raises_the_target_and_is_acknowledged() -> None:
     world = await World().booted()
     await bought(world, purchase())
     assert world.story() == ["PurchaseStarted", "PurchaseAcknowledged"]
@@ -65,7 +65,7 @@ async def test_a_purchase_raises_the_target_and_is_acknowledged():
     assert world.group.target == 5
 
 
-async def test_a_stale_purchase_is_refused_by_the_fresh_read():
+async def test_a_stale_purchase_is_refused_by_the_fresh_read() -> None:
     world = await World().booted()
     world.cloud.set_target(world.group, 4)
     await bought(world, purchase())
@@ -73,7 +73,7 @@ async def test_a_stale_purchase_is_refused_by_the_fresh_read():
     assert world.group.target == 4
 
 
-async def test_a_purchase_whose_answer_is_lost_is_not_made_twice():
+async def test_a_purchase_whose_answer_is_lost_is_not_made_twice() -> None:
     world = await World().booted()
     world.cloud.set_failure(AnswerLost(call=Call.RAISE_TARGET, times=1))
     await bought(world, purchase())
@@ -81,7 +81,7 @@ async def test_a_purchase_whose_answer_is_lost_is_not_made_twice():
     assert world.group.target == 5
 
 
-async def test_answers_lost_twice_are_reported_as_unknown():
+async def test_answers_lost_twice_are_reported_as_unknown() -> None:
     world = await World().booted()
     error = AmbiguousError("connection reset")
     world.cloud.set_failure(CallFails(call=Call.RAISE_TARGET, error=error, times=2))
@@ -91,7 +91,7 @@ async def test_answers_lost_twice_are_reported_as_unknown():
     assert failed.message == "connection reset"
 
 
-async def test_a_call_that_takes_too_long_counts_as_lost():
+async def test_a_call_that_takes_too_long_counts_as_lost() -> None:
     world = await World().booted()
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=3600, times=1))
     await bought(world, purchase())
@@ -99,7 +99,7 @@ async def test_a_call_that_takes_too_long_counts_as_lost():
     assert asyncio.get_running_loop().time() < 60
 
 
-async def test_a_throttled_purchase_is_repeated_only_until_the_next_pass():
+async def test_a_throttled_purchase_is_repeated_only_until_the_next_pass() -> None:
     world = await World().booted()
     rule = CallFails(call=Call.RAISE_TARGET, error=ThrottledError("rate exceeded"), times=2)
     world.cloud.set_failure(rule)
@@ -112,14 +112,14 @@ async def test_a_throttled_purchase_is_repeated_only_until_the_next_pass():
     assert asyncio.get_running_loop().time() - begun < 10
 
 
-async def test_denied_credentials_are_not_tried_again():
+async def test_denied_credentials_are_not_tried_again() -> None:
     world = await World().booted()
     world.cloud.set_failure(CallFails(call=Call.RAISE_TARGET, error=CredentialsError("access denied")))
     await bought(world, purchase())
     assert world.of(PurchaseRefused)[0].message == "access denied"
 
 
-async def test_a_second_purchase_waits_for_the_plan_that_knows_of_the_first():
+async def test_a_second_purchase_waits_for_the_plan_that_knows_of_the_first() -> None:
     world = await World().booted()
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=5, times=1))
     first = world.apply(purchases=(purchase(),))
@@ -132,7 +132,7 @@ async def test_a_second_purchase_waits_for_the_plan_that_knows_of_the_first():
     assert not world.actuator.in_flight.busy
 
 
-async def test_a_pass_waits_only_shortly_for_a_slow_cloud():
+async def test_a_pass_waits_only_shortly_for_a_slow_cloud() -> None:
     world = await World().booted()
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=15))
     tasks = world.apply(purchases=(purchase(),))
@@ -143,7 +143,7 @@ async def test_a_pass_waits_only_shortly_for_a_slow_cloud():
     assert world.of(PurchaseAcknowledged)
 
 
-async def test_a_purchase_under_way_counts_in_the_target():
+async def test_a_purchase_under_way_counts_in_the_target() -> None:
     world = await World().booted()
     world.cloud.set_failure(SlowCall(call=Call.RAISE_TARGET, seconds=5, times=1))
     tasks = world.apply(purchases=(purchase(),))
@@ -154,7 +154,7 @@ async def test_a_purchase_under_way_counts_in_the_target():
     await asyncio.wait(tasks)
 
 
-async def test_a_refused_purchase_leaves_the_target_as_read():
+async def test_a_refused_purchase_leaves_the_target_as_read() -> None:
     world = await World().booted()
     world.cloud.set_failure(CallFails(call=Call.RAISE_TARGET, error=CredentialsError("access denied")))
     await bought(world, purchase())
@@ -162,7 +162,7 @@ async def test_a_refused_purchase_leaves_the_target_as_read():
     assert world.actuator.targets.corrected(listed).target == 3
 
 
-async def test_capacity_that_does_not_come_is_cancelled():
+async def test_capacity_that_does_not_come_is_cancelled() -> None:
     world = await World().booted()
     world.cloud.set_failure(no_capacity())
     world.cloud.set_target(world.group, 6)
@@ -182,7 +182,7 @@ async def test_capacity_that_does_not_come_is_cancelled():
     assert world.of(CancellationFailed)[0].message == "rate exceeded"
 
 
-async def test_unregistered_instances_are_given_back_once():
+async def test_unregistered_instances_are_given_back_once() -> None:
     world = await World(size=1).booted()
     world.cloud.set_failure(NeverRegisters())
     world.cloud.set_target(world.group, 3)
@@ -195,7 +195,7 @@ async def test_unregistered_instances_are_given_back_once():
     assert world.group.target == 1
 
 
-async def test_after_a_lost_answer_the_rest_is_terminated_and_nothing_twice():
+async def test_after_a_lost_answer_the_rest_is_terminated_and_nothing_twice() -> None:
     world = await World(size=1).booted()
     world.cloud.set_target(world.group, 4)
     world.cloud.set_failure(AnswerLost(call=Call.TERMINATE, times=1))
@@ -205,7 +205,7 @@ async def test_after_a_lost_answer_the_rest_is_terminated_and_nothing_twice():
     assert set(world.of(UnregisteredTerminated)[0].instances) == set(wanted.instances)
 
 
-async def test_an_instance_of_another_group_is_refused_and_said_so():
+async def test_an_instance_of_another_group_is_refused_and_said_so() -> None:
     world = await World().booted()
     await asyncio.wait(world.apply(unregistered=(unregistered("general-a-99"),)))
     assert world.story() == []
@@ -221,7 +221,9 @@ async def test_an_instance_of_another_group_is_refused_and_said_so():
         pytest.param({"unregistered": (unregistered("general-a-1"),)}, UnregisteredFailed, id="termination"),
     ],
 )
-async def test_without_leave_to_act_the_cloud_is_not_called(change: dict[str, Any], reason: type[Any]):
+async def test_without_leave_to_act_the_cloud_is_not_called(
+    change: dict[str, Any], reason: type[Any]
+) -> None:
     world = await World().booted()
     world.forbidden = "the lease is lost"
     await asyncio.wait(world.apply(**change))
@@ -229,7 +231,7 @@ async def test_without_leave_to_act_the_cloud_is_not_called(change: dict[str, An
     assert world.group.target == 3
 
 
-async def test_a_defect_in_a_provider_is_an_outcome():
+async def test_a_defect_in_a_provider_is_an_outcome() -> None:
     world = await World().booted()
     world.cloud.set_failure(CallFails(call=Call.RAISE_TARGET, error=KeyError("oops")))  # type: ignore[arg-type]
     await bought(world, purchase())

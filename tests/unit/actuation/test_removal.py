@@ -44,7 +44,7 @@ def _bare(node: dict[str, Any]) -> dict[str, Any]:
     return bare
 
 
-async def test_an_idle_node_is_tainted_drained_terminated_and_gone():
+async def test_an_idle_node_is_tainted_drained_terminated_and_gone() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"))
     await world.remove()
@@ -61,7 +61,7 @@ async def test_an_idle_node_is_tainted_drained_terminated_and_gone():
     assert world.provider.terminations == [world.node()]
 
 
-async def test_taint_cordon_and_annotation_are_one_patch():
+async def test_taint_cordon_and_annotation_are_one_patch() -> None:
     world = await World().booted()
     started = clock()
     world.apply(removals=(world.removal(),))
@@ -80,7 +80,7 @@ async def test_taint_cordon_and_annotation_are_one_patch():
     assert patch["metadata"]["resourceVersion"] == "0"
 
 
-async def test_pods_are_looked_at_only_after_the_scheduler_had_time_to_see_the_taint():
+async def test_pods_are_looked_at_only_after_the_scheduler_had_time_to_see_the_taint() -> None:
     world = await World().booted()
     begun = clock()
     await world.remove()
@@ -101,7 +101,7 @@ async def test_pods_are_looked_at_only_after_the_scheduler_had_time_to_see_the_t
         pytest.param(pod(), False, id="but an ordinary pod that the plan did not know"),
     ],
 )
-async def test_what_may_be_on_the_node_beyond_the_plan(others: PodRecord, gone: bool):
+async def test_what_may_be_on_the_node_beyond_the_plan(others: PodRecord, gone: bool) -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.with_pods(others)
@@ -116,7 +116,7 @@ async def test_what_may_be_on_the_node_beyond_the_plan(others: PodRecord, gone: 
         assert world.provider.terminations == []
 
 
-async def test_a_drain_rule_that_forbids_now_what_it_allowed_then_rolls_back():
+async def test_a_drain_rule_that_forbids_now_what_it_allowed_then_rolls_back() -> None:
     world = await World().booted()
     web = pod("web-1")
     world.with_pods(replace(web, annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}))
@@ -127,7 +127,7 @@ async def test_a_drain_rule_that_forbids_now_what_it_allowed_then_rolls_back():
     assert world.nodes.evictions == []
 
 
-async def test_a_budget_without_room_rolls_back_before_any_pod_is_touched():
+async def test_a_budget_without_room_rolls_back_before_any_pod_is_touched() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"), pod("web-2"))
     world.budgets = [budget(0)]
@@ -138,14 +138,14 @@ async def test_a_budget_without_room_rolls_back_before_any_pod_is_touched():
     assert world.nodes.evictions == []
 
 
-async def test_a_pod_that_must_run_to_its_end_keeps_the_node():
+async def test_a_pod_that_must_run_to_its_end_keeps_the_node() -> None:
     world = await World().booted()
     world.with_pods(pod(annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "on-completion"}))
     await world.remove()
     assert world.of(RemovalRolledBack)[0].reason is RollbackReason.POD_BLOCKS
 
 
-async def test_an_eviction_refused_until_the_end_rolls_back_and_names_pod_and_budget():
+async def test_an_eviction_refused_until_the_end_rolls_back_and_names_pod_and_budget() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.with_pods(pod("web-1"))
@@ -162,7 +162,7 @@ async def test_an_eviction_refused_until_the_end_rolls_back_and_names_pod_and_bu
     assert world.provider.terminations == []
 
 
-async def test_a_pod_that_does_not_end_rolls_back_after_its_grace_and_30_seconds():
+async def test_a_pod_that_does_not_end_rolls_back_after_its_grace_and_30_seconds() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1", termination_grace_seconds=60))
     world.nodes.stubborn.add("web-1")
@@ -173,7 +173,7 @@ async def test_a_pod_that_does_not_end_rolls_back_after_its_grace_and_30_seconds
     assert timedelta(seconds=90) <= rolled_back.at - begun <= timedelta(seconds=105)
 
 
-async def test_a_cordon_that_a_human_set_outlives_the_rollback():
+async def test_a_cordon_that_a_human_set_outlives_the_rollback() -> None:
     world = await World().booted()
     world.nodes.edit(world.node(), {"spec": {"unschedulable": True}})
     before = copy.deepcopy(world.object())
@@ -197,7 +197,7 @@ async def test_a_cordon_that_a_human_set_outlives_the_rollback():
         ),
     ],
 )
-async def test_a_user_can_stop_a_removal_on_the_node_itself(edit: dict[str, Any]):
+async def test_a_user_can_stop_a_removal_on_the_node_itself(edit: dict[str, Any]) -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"))
     world.apply(removals=(world.removal(),))
@@ -210,7 +210,7 @@ async def test_a_user_can_stop_a_removal_on_the_node_itself(edit: dict[str, Any]
     assert "springtide.dev/removal" not in world.object()["metadata"]["annotations"]
 
 
-async def test_a_node_that_another_autoscaler_removes_is_left_to_it():
+async def test_a_node_that_another_autoscaler_removes_is_left_to_it() -> None:
     world = await World().booted()
     foreign = {"key": HARD, "value": "1700000000", "effect": "NoSchedule"}
     world.nodes.edit(world.node(), {"spec": {"taints": [foreign]}})
@@ -220,7 +220,7 @@ async def test_a_node_that_another_autoscaler_removes_is_left_to_it():
     assert world.of(RemovalRolledBack)[0].reason is RollbackReason.WITHDRAWN
 
 
-async def test_another_node_of_the_same_name_is_not_touched():
+async def test_another_node_of_the_same_name_is_not_touched() -> None:
     world = await World().booted()
     world.nodes.edit(world.node(), {"metadata": {"uid": "uid-of-its-successor"}})
     before = copy.deepcopy(world.object())
@@ -228,7 +228,7 @@ async def test_another_node_of_the_same_name_is_not_touched():
     assert world.object() == before
 
 
-async def test_termination_waits_for_delay_deletion_annotations_but_not_forever():
+async def test_termination_waits_for_delay_deletion_annotations_but_not_forever() -> None:
     world = await World().booted()
     key = "delay-deletion.cluster-autoscaler.kubernetes.io/disk"
     world.nodes.edit(world.node(), {"metadata": {"annotations": {key: "true"}}})
@@ -238,7 +238,7 @@ async def test_termination_waits_for_delay_deletion_annotations_but_not_forever(
     assert timedelta(minutes=2) < clock() - begun < timedelta(minutes=3)
 
 
-async def test_termination_goes_on_when_the_delay_is_lifted():
+async def test_termination_goes_on_when_the_delay_is_lifted() -> None:
     world = await World().booted()
     key = "delay-deletion.cluster-autoscaler.kubernetes.io/disk"
     world.nodes.edit(world.node(), {"metadata": {"annotations": {key: "true"}}})
@@ -250,7 +250,7 @@ async def test_termination_goes_on_when_the_delay_is_lifted():
     assert clock() - begun < timedelta(seconds=45)
 
 
-async def test_a_pod_that_lands_right_before_the_termination_rolls_back():
+async def test_a_pod_that_lands_right_before_the_termination_rolls_back() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.apply(removals=(world.removal(),))
@@ -264,7 +264,7 @@ async def test_a_pod_that_lands_right_before_the_termination_rolls_back():
     assert as_before(world.object(), before)
 
 
-async def test_a_termination_the_cloud_refuses_rolls_back_with_its_reason():
+async def test_a_termination_the_cloud_refuses_rolls_back_with_its_reason() -> None:
     world = await World(size=1).booted()
     before = copy.deepcopy(world.object())
     world.group.min_size = 1
@@ -279,7 +279,7 @@ async def test_a_termination_the_cloud_refuses_rolls_back_with_its_reason():
     assert as_before(world.object(), before)
 
 
-async def test_a_termination_whose_answer_is_lost_is_not_repeated_when_it_took_effect():
+async def test_a_termination_whose_answer_is_lost_is_not_repeated_when_it_took_effect() -> None:
     world = await World().booted()
     world.cloud.set_failure(AnswerLost(call=Call.TERMINATE, times=1))
     await world.remove()
@@ -288,7 +288,7 @@ async def test_a_termination_whose_answer_is_lost_is_not_repeated_when_it_took_e
     assert world.group.target == 2
 
 
-async def test_denied_credentials_roll_back_since_nothing_was_terminated():
+async def test_denied_credentials_roll_back_since_nothing_was_terminated() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.cloud.set_failure(CallFails(call=Call.TERMINATE, error=CredentialsError("access denied")))
@@ -298,7 +298,7 @@ async def test_denied_credentials_roll_back_since_nothing_was_terminated():
     assert as_before(world.object(), before)
 
 
-async def test_with_the_answer_lost_and_the_cloud_unreadable_the_node_keeps_its_marks():
+async def test_with_the_answer_lost_and_the_cloud_unreadable_the_node_keeps_its_marks() -> None:
     world = await World().booted()
     world.cloud.set_failure(AnswerLost(call=Call.TERMINATE, times=1))
     unreadable = CallFails(call=Call.LIST_GROUPS, error=CredentialsError("access denied"))
@@ -312,7 +312,7 @@ async def test_with_the_answer_lost_and_the_cloud_unreadable_the_node_keeps_its_
     assert world.provider.terminations == [world.node()]
 
 
-async def test_a_node_object_that_nobody_deletes_is_reported_and_not_deleted_by_us():
+async def test_a_node_object_that_nobody_deletes_is_reported_and_not_deleted_by_us() -> None:
     world = await World().booted()
     world.cloud.on_instance_gone = lambda instance: None
     await world.remove()
@@ -322,7 +322,7 @@ async def test_a_node_object_that_nobody_deletes_is_reported_and_not_deleted_by_
     assert world.node() in world.nodes.objects
 
 
-async def test_without_leave_to_act_nothing_is_changed():
+async def test_without_leave_to_act_nothing_is_changed() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.forbidden = "the lease is lost"
@@ -332,7 +332,7 @@ async def test_without_leave_to_act_nothing_is_changed():
     assert world.object() == before
 
 
-async def test_when_leave_to_act_ends_in_the_middle_the_marks_stay_for_the_next_leader():
+async def test_when_leave_to_act_ends_in_the_middle_the_marks_stay_for_the_next_leader() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"))
     world.apply(removals=(world.removal(),))
@@ -357,7 +357,7 @@ async def test_when_leave_to_act_ends_in_the_middle_the_marks_stay_for_the_next_
 )
 async def test_daemon_pods_are(
     settings: dict[str, bool], annotations: dict[str, str], with_workload: bool, evicted: bool
-):
+) -> None:
     world = await World(scale_down=settings).booted()
     keyed = {f"cluster-autoscaler.kubernetes.io/{key}": value for key, value in annotations.items()}
     daemon = pod("log-agent", kind="DaemonSet", annotations=keyed)
@@ -367,7 +367,7 @@ async def test_daemon_pods_are(
     assert ("log-agent" in [name for name, _ in world.nodes.evictions]) is evicted
 
 
-async def test_a_daemon_pod_that_cannot_be_evicted_stops_nothing():
+async def test_a_daemon_pod_that_cannot_be_evicted_stops_nothing() -> None:
     world = await World().booted()
     world.with_pods(pod("web-1"), pod("log-agent", kind="DaemonSet"))
     world.apply(removals=(world.removal(),))
@@ -377,7 +377,7 @@ async def test_a_daemon_pod_that_cannot_be_evicted_stops_nothing():
     assert world.of(RemovalDone)
 
 
-async def test_a_failing_step_before_the_termination_is_undone():
+async def test_a_failing_step_before_the_termination_is_undone() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.nodes.fail("pods_on", ApiError(status=403, reason="Forbidden", message="pods is forbidden"))

@@ -66,7 +66,7 @@ def after(before: dict[str, Any], patch: Any) -> dict[str, Any]:
     taints=st.lists(st.sampled_from([GPU, LOST]), unique_by=lambda taint: taint["key"]),
     cordoned=st.booleans(),
 )
-def test_undoing_a_removal_restores_the_node_exactly(taints: list[dict[str, str]], cordoned: bool):
+def test_undoing_a_removal_restores_the_node_exactly(taints: list[dict[str, str]], cordoned: bool) -> None:
     spec: dict[str, Any] = {"providerID": "aws:///a/i-1"}
     if taints:
         spec["taints"] = taints
@@ -86,20 +86,20 @@ def _in_phase(marked: dict[str, Any], phase: RemovalPhase) -> RemovalRecord:
     return msgspec.structs.replace(present, phase=phase)
 
 
-def test_marks_that_are_there_already_are_not_written_again():
+def test_marks_that_are_there_already_are_not_written_again() -> None:
     marked = after(node(), begin_removal(node(), RECORD))
     assert begin_removal(marked, RECORD) is None
     assert enter_phase(marked, RECORD) is None
 
 
-def test_undoing_leaves_another_plans_removal_alone():
+def test_undoing_leaves_another_plans_removal_alone() -> None:
     marked = after(node(), begin_removal(node(), RECORD))
     assert undo_removal(marked, msgspec.structs.replace(RECORD, plan_id="plan-2")) is None
     with pytest.raises(Withdrawn):
         begin_removal(marked, msgspec.structs.replace(RECORD, plan_id="plan-2"))
 
 
-def test_an_annotation_nobody_can_read_is_taken_off_with_the_taint_but_the_cordon_stays():
+def test_an_annotation_nobody_can_read_is_taken_off_with_the_taint_but_the_cordon_stays() -> None:
     broken = after(node(), begin_removal(node(), RECORD))
     broken["metadata"]["annotations"]["springtide.dev/removal"] = "{"
     undone = after(broken, undo_removal(broken, None))
@@ -107,7 +107,7 @@ def test_an_annotation_nobody_can_read_is_taken_off_with_the_taint_but_the_cordo
     assert removal_of(node_from_manifest(broken)).phase == "Unreadable"
 
 
-def test_a_record_tells_what_is_in_flight():
+def test_a_record_tells_what_is_in_flight() -> None:
     marked = after(node(), begin_removal(node(), RECORD))
     found = removal_of(node_from_manifest(marked))
     assert found is not None
@@ -121,7 +121,7 @@ def test_a_record_tells_what_is_in_flight():
     assert removal_of(node_from_manifest(node())) is None
 
 
-def test_a_soft_taint_we_wrote_keeps_the_time():
+def test_a_soft_taint_we_wrote_keeps_the_time() -> None:
     tainted = after(node(taints=[GPU]), set_soft_taint(node(taints=[GPU]), SINCE))
     assert tainted["spec"]["taints"] == [
         GPU,
@@ -142,14 +142,14 @@ def test_a_soft_taint_we_wrote_keeps_the_time():
         pytest.param("999999999999", "999999999999", id="beyond all time"),
     ],
 )
-def test_a_soft_taint_is_not_trusted_when(value: str, written: str | None):
+def test_a_soft_taint_is_not_trusted_when(value: str, written: str | None) -> None:
     foreign = node(taints=[{"key": SOFT, "value": value, "effect": "PreferNoSchedule"}])
     if written is not None:
         foreign["metadata"]["annotations"] = {"springtide.dev/unneeded-since": written}
     assert unneeded_since(node_from_manifest(foreign)) is None
 
 
-def test_a_soft_taint_of_cluster_autoscaler_is_replaced_and_lifted_but_not_released():
+def test_a_soft_taint_of_cluster_autoscaler_is_replaced_and_lifted_but_not_released() -> None:
     foreign = node(taints=[{"key": SOFT, "value": "1", "effect": "PreferNoSchedule"}])
     ours = after(copy.deepcopy(foreign), set_soft_taint(foreign, SINCE))
     assert len(ours["spec"]["taints"]) == 1

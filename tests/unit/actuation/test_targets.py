@@ -33,13 +33,15 @@ class Memory(TargetMemory):
         pytest.param(9, 71, 5, id="and any, once our write is more than a minute old"),
     ],
 )
-def test_the_target_after_a_purchase_of_8_at_second_10(read_at: float | None, now: float, target: int):
+def test_the_target_after_a_purchase_of_8_at_second_10(
+    read_at: float | None, now: float, target: int
+) -> None:
     memory = Memory()
     memory.at(10).acknowledged("general", "a", 8)
     assert memory.at(now).read(5, at=read_at) == target
 
 
-def test_terminations_lower_what_was_read_before_them():
+def test_terminations_lower_what_was_read_before_them() -> None:
     memory = Memory()
     memory.at(10).acknowledged("general", "a", 8)
     memory.at(20).lowered("general", "a", by=2)
@@ -48,14 +50,14 @@ def test_terminations_lower_what_was_read_before_them():
     assert memory.read(6, at=20.5) == 6
 
 
-def test_a_raise_under_way_counts_until_it_ends():
+def test_a_raise_under_way_counts_until_it_ends() -> None:
     memory = Memory()
     with memory.intending("general", "a", target=9):
         assert memory.read(5, at=0) == 9
     assert memory.read(5, at=0) == 5
 
 
-def test_groups_do_not_mix():
+def test_groups_do_not_mix() -> None:
     memory = Memory()
     memory.acknowledged("general", "b", 8)
     assert memory.read(5, at=None) == 5
