@@ -96,8 +96,7 @@ def _reachable(listing: PoolListing | None) -> Statement:
         message = "the cloud has not been read yet"
         return Statement(ConditionType.PROVIDER_REACHABLE, False, Reason.NOT_LISTED_YET, message)
     if listing.error:
-        denied = next((p for p in listing.problems if p.reason == Reason.CREDENTIALS_DENIED), None)
-        reason = Reason.CREDENTIALS_DENIED if denied else Reason.PROVIDER_ERROR
+        reason = Reason(listing.error_reason or Reason.PROVIDER_ERROR)
         return Statement(ConditionType.PROVIDER_REACHABLE, False, reason, listing.error)
     return Statement(ConditionType.PROVIDER_REACHABLE, True, Reason.LISTED, "")
 

@@ -94,11 +94,10 @@ async def hosted(
 
 
 async def _until_ready(ready: asyncio.Event, ended: asyncio.Future[None]) -> None:
-    waiting = asyncio.ensure_future(ready.wait())
+    waiting: asyncio.Future[Any] = asyncio.ensure_future(ready.wait())
+    either: list[asyncio.Future[Any]] = [waiting, ended]
     try:
-        await asyncio.wait(
-            {waiting, ended}, timeout=START_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait(either, timeout=START_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             ended.result()
             raise RuntimeError("kopf ended while it was starting")

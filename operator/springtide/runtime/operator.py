@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import kopf
 
@@ -27,7 +27,7 @@ from springtide.actuation.outcome import Outcome
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster import decode
 from springtide.cluster.access import from_environment
-from springtide.cluster.api_errors import KubeError
+from springtide.cluster.api_errors import ApiUnreachable, KubeError, NoAccess
 from springtide.cluster.codec import RecordCodec
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.records import PodRecord
@@ -86,9 +86,10 @@ class Parts:
 async def serve_until(settings: OperatorSettings, register: RegisterHandlers, stop: asyncio.Event) -> None:
     """Run until `stop` is set. Raises StartError, or whatever made a part fail."""
     async with running(settings, register) as (_, failed):
-        stopping = asyncio.ensure_future(stop.wait())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        either: list[asyncio.Future[Any]] = [stopping, failed]
         try:
-            await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
         if failed.done():
@@ -229,10 +230,17 @@ async def _check_cluster(client: KubeClient) -> None:
                 "the CustomResourceDefinitions of Springtide are not installed: "
                 "apply them first (springtide crds | kubectl apply --server-side -f -)"
             ) from error
-        raise StartError(f"the API server cannot be used: {error}") from error
-    except Exception as error:
-        # Reading a kubeconfig fails in as many ways as there are kubeconfigs.
-        raise StartError(f"no access to a cluster: {error}: check --kubeconfig and --context") from error
+        raise StartError(f"the API server cannot be used: {error}{_remedy(error)}") from error
+
+
+def _remedy(error: KubeError) -> str:
+    match error:
+        case NoAccess():
+            return ": check --kubeconfig and --context"
+        case ApiUnreachable():
+            return ": is it running, and does the kubeconfig name the right server?"
+        case _:
+            return ""
 
 
 async def _until_synced(cluster: ClusterWatch) -> None:

@@ -148,7 +148,8 @@ def _listing_problems(listing: PoolListing | None) -> list[PoolProblem]:
         return [PoolProblem(Reason.NOT_LISTED_YET, PROVIDER, message)]
     problems = list(listing.problems)
     if listing.error and listing.read_at is None and not problems:
-        problems.append(PoolProblem(Reason.PROVIDER_ERROR, PROVIDER, f"{PROVIDER}: {listing.error}"))
+        reason = listing.error_reason or Reason.PROVIDER_ERROR
+        problems.append(PoolProblem(reason, PROVIDER, f"{PROVIDER}: {listing.error}"))
     if listing.read_at is not None and not listing.groups and not problems:
         message = f"{PROVIDER}: no node group was found: create one with these names or tags"
         problems.append(PoolProblem(Reason.NO_GROUPS, PROVIDER, message))
