@@ -13,6 +13,7 @@ FAKE_NODE_ANNOTATION = "kwok.x-k8s.io/node"
 """kwok manages the nodes that carry this annotation with the value ``fake``, and no others."""
 
 NODES = "/api/v1/nodes"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +93,13 @@ async def set_ready(api: Api, name: str, *, ready: bool, reason: str = "SetByDev
     return await api.patch(
         f"{NODES}/{name}/status", {"status": {"conditions": [condition]}}, kind="strategic"
     )
+
+
+async def silence(api: Api, name: str) -> Object:
+    """Let the kubelet die without a word: no heartbeat any more, pods neither start nor end.
+
+    The node becomes NotReady (status Unknown) when `ControlPlaneOptions.node_lease_seconds` have passed. kwok leaves
+    a node alone whose lease another holds, until the lease expires; this one never does.
+    """
+    stolen = {"holderIdentity": "nobody", "leaseDurationSeconds": 2**31 - 1}
+    return await api.patch(f"{LEASES}/{name}", {"spec": stolen})

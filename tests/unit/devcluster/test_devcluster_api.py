@@ -68,7 +68,7 @@ async def test_an_answer_that_is_no_status_is_told_as_it_is(serve: Serve) -> Non
         return web.Response(status=503, text="apiserver is starting\n")
 
     api = await serve(("GET", "/nodes", refuse))
-    with pytest.raises(ApiError, match="apiserver is starting$"):
+    with pytest.raises(ApiError, match=r"apiserver is starting$"):
         await api.get("/nodes")
 
 
