@@ -50,7 +50,7 @@ async def build_binary(target: Path, *, cache: Path, say: Callable[[str], None])
     toolchain = await find_toolchain(required=required_version(SOURCES / "go.mod"), cache=cache, say=say)
     say(
         f"building etcd, Kubernetes {KUBERNETES_VERSION} and kwok with {toolchain.go}: "
-        "about 5 minutes on two cores, once"
+        "5 to 7 minutes on two idle cores, once"
     )
     started = time.monotonic()
     partial = target.with_name(f"{target.name}.partial")
