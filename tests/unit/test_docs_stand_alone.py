@@ -17,7 +17,7 @@ FORBIDDEN = {
     "a Python package registry": "|".join(["pypi" + r"\.org", "python" + "hosted"]),
     "a JavaScript package registry": "registry" + r"\.(npmjs|yarnpkg)",
     "a Go module proxy": "proxy" + r"\.golang\.org|sum" + r"\.golang\.org",
-    "a private index": r"(--|_)(extra-)?index-url[= ]|find-links[= ]",
+    "a private index": r"--(extra-)?index-url[= ]|--find-links[= ]|PIP_(EXTRA_)?INDEX_URL",
 }
 
 EXEMPT = {"LICENSE"}
