@@ -1,13 +1,15 @@
 """The landscape: the cluster as the plan imagines it, once what is on its way has arrived.
 
-Nodes stand in this order: ready ones, those that are still starting (as they will be), imagined ones. Nodes that
-are unready or on their way out are not in it: nothing can be placed there.
+Nodes stand in this order: ready ones, those that are still starting (as they will be), imagined ones, which join
+as pods are promised to them. Nodes that are unready or on their way out are not in it: nothing can be placed there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -21,6 +23,10 @@ from springtide.planning.upcoming import Upcoming
 from springtide.scheduling.arrays import BoolArray
 from springtide.scheduling.fresh import FreshNode, fresh_node
 from springtide.scheduling.simulation import Simulation
+
+SETTLING: Final = timedelta(seconds=30)
+"""So long after a node became ready its room is still promised to the pods it was bought for; the scheduler binds
+them within seconds."""
 
 GroupKey = tuple[str, str]
 """(pool, group id)."""
@@ -48,9 +54,13 @@ class Landscape:
     """The first so many nodes exist: ready ones, then starting ones."""
     fresh: Mapping[GroupKey, FreshNode]
     """A new node of each group that has a template."""
+    arriving: Mapping[GroupKey, tuple[int, ...]]
+    """Existing nodes that the scheduler has not filled yet, by group: starting ones, and those ready only just."""
+    imagined: Counter[GroupKey]
+    """Nodes that do not exist yet and have no pods promised to them. Changes as they are bought and promised."""
 
     def fork(self) -> Landscape:
-        return replace(self, simulation=self.simulation.fork())
+        return replace(self, simulation=self.simulation.fork(), imagined=self.imagined.copy())
 
     @property
     def ready(self) -> BoolArray:
@@ -58,9 +68,12 @@ class Landscape:
         return np.arange(self.simulation.size) < self.ready_count
 
     @property
-    def promised(self) -> BoolArray:
-        """(size,) Nodes that will take pods: starting, asked for, or bought by this plan."""
-        return np.arange(self.simulation.size) >= self.ready_count
+    def settled(self) -> BoolArray:
+        """(size,) Ready nodes that the scheduler has known for a while."""
+        settled = self.ready
+        for indices in self.arriving.values():
+            settled[list(indices)] = False
+        return settled
 
     def name(self, index: int) -> str:
         """What users call a node that pods were placed on."""
@@ -78,7 +91,7 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
     simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness))
     for node in starting:
         _add_missing_daemons(simulation, node, picture.pods_by_node.get(node.name, ()), picture.daemon_sets)
-    landscape = Landscape(
+    return Landscape(
         simulation=simulation,
         ready_count=len(in_state[NodeState.READY]),
         existing_count=len(nodes),
@@ -87,11 +100,26 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
             for key, state in readiness.groups.items()
             if state.group.template is not None
         },
+        arriving=_arriving(nodes, readiness, now=snapshot.now),
+        imagined=Counter({key: coming.imagined for key, coming in upcoming.items() if coming.imagined}),
     )
-    for key, coming in upcoming.items():
-        if coming.imagined and key in landscape.fresh:
-            simulation.add_nodes(landscape.fresh[key], coming.imagined, prefix=imagined_prefix(key))
-    return landscape
+
+
+def settles_at(node: NodeRecord) -> datetime:
+    """When a node that has become ready counts as known to the scheduler."""
+    return (node.ready_changed_at or node.created_at) + SETTLING
+
+
+def _arriving(
+    nodes: Sequence[NodeRecord], readiness: Readiness, *, now: datetime
+) -> Mapping[GroupKey, tuple[int, ...]]:
+    arriving: dict[GroupKey, list[int]] = {}
+    for index, node in enumerate(nodes):
+        owner = readiness.owners.get(node.name)
+        starting = readiness.states[node.name] is NodeState.NOT_STARTED
+        if owner is not None and (starting or settles_at(node) > now):
+            arriving.setdefault((owner.pool.name, owner.group.id), []).append(index)
+    return {key: tuple(indices) for key, indices in arriving.items()}
 
 
 def imagined_prefix(key: GroupKey) -> str:

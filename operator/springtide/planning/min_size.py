@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from springtide.planning.balancing import Bin, spread
 from springtide.planning.basket import Basket
-from springtide.planning.landscape import GroupKey, Landscape, imagined_prefix
+from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger, pool_bounds
 from springtide.planning.readiness import GroupState
 
@@ -41,4 +41,4 @@ def _buy(key: GroupKey, count: int, story: str, landscape: Landscape, ledger: Le
     ledger.buy(key, count)
     basket.add(key, nodes=count, pods=[], story=story)
     if key in landscape.fresh:
-        landscape.simulation.add_nodes(landscape.fresh[key], count, prefix=imagined_prefix(key))
+        landscape.imagined[key] += count

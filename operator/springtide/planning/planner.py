@@ -22,6 +22,7 @@ from springtide.planning.min_size import fill_up
 from springtide.planning.pending import Demand, Pending, sort_out
 from springtide.planning.plan import NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
 from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
+from springtide.planning.promises import Promises
 from springtide.planning.readiness import NodeState
 from springtide.planning.scale_up import ScaleUp
 from springtide.planning.schedulable import place_demands, place_displaced, place_nominated
@@ -168,9 +169,11 @@ def _buy(
     refusals: dict[GroupKey, Refusal | None] = {
         state.key: may_serve(state, circumstances) for state in states
     }
+    promises = Promises(landscape, catalog, ledger, plan_id=snapshot.plan_id)
+    left = promises.keep(placed.left, states=states, policies=snapshot.policies)
     run = ScaleUp(landscape, ledger, basket, catalog, plan_id=f"{snapshot.plan_id}/{mode.value}")
     served = run.serve(
-        placed.left,
+        left,
         eligible=[state for state in states if refusals[state.key] is None],
         policies=snapshot.policies,
     )
@@ -178,7 +181,7 @@ def _buy(
     return _Bought(
         purchases=basket.purchases(situation.states),
         left=tuple(each.left for each in served if each.left.count),
-        verdicts=(*placed.verdicts, *verdicts),
+        verdicts=(*placed.verdicts, *promises.verdicts, *verdicts),
         due_at=placed.due_at,
     )
 

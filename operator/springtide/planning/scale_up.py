@@ -19,12 +19,11 @@ from springtide.planning.balancing import spread
 from springtide.planning.basket import Basket
 from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.expanders import Choice, choose
-from springtide.planning.landscape import GroupKey, Landscape, imagined_prefix
+from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger
-from springtide.planning.options import ExpansionOption
+from springtide.planning.offers import Contents, Offer
 from springtide.planning.pending import Demand
 from springtide.planning.readiness import GroupState
-from springtide.scheduling.packing import Bin, Packing, apply_packing, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class ScaleUp:
     plan_id: str
     _left: list[Demand] = field(default_factory=list)
     _used: defaultdict[int, set[GroupKey]] = field(default_factory=lambda: defaultdict(set))
-    _packings: dict[tuple[GroupKey, ...], tuple[object, _Offer]] = field(default_factory=dict)
+    _packings: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
     _step: int = 0
 
     def serve(
@@ -85,7 +84,7 @@ class ScaleUp:
             self._step += 1
             self._accept(next(offer for offer in offers if offer.option is choice.option), choice)
 
-    def _offer(self, candidate: Candidate) -> _Offer | None:
+    def _offer(self, candidate: Candidate) -> Offer | None:
         """What the candidate would hold now; None: nothing, or no room is left for it."""
         room = self.ledger.room(*candidate.keys).nodes
         asking = [
@@ -100,36 +99,26 @@ class ScaleUp:
         state = (room, tuple((number, self._left[number].count) for number in asking))
         known = self._packings.get(candidate.keys)
         if known is None or known[0] != state:
-            known = (state, _Offer.made(candidate, self._left, asking, max_nodes=room))
+            known = (state, Offer.made(candidate, self._left, asking, max_nodes=room))
             self._packings[candidate.keys] = known
         return known[1] if known[1].packing.nodes else None
 
-    def _accept(self, offer: _Offer, choice: Choice) -> None:
+    def _accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, put the pods on them, count everything."""
-        nodes = [contents for each in offer.packing.bins for contents in [each.contents] * each.nodes]
+        nodes = offer.nodes()
         shares = spread(len(nodes), [self._balance_bin(key) for key in offer.candidate.keys])
         queue = iter(nodes)
         for group, share in shares.items():
             key = (offer.candidate.pool, group)
             part = list(islice(queue, share))
-            self._put(offer, key, part)
+            offer.put(self.landscape, key, part)
             self.ledger.buy(key, share)
             self.basket.add(key, nodes=share, pods=self._take(offer, key, part), story=choice.story)
 
     def _balance_bin(self, key: GroupKey) -> BalanceBin:
         return BalanceBin(key[1], self.ledger.target(key), self.ledger.room(key).nodes)
 
-    def _put(self, offer: _Offer, key: GroupKey, nodes: Sequence[_Contents]) -> None:
-        bins = tuple(Bin(nodes=1, contents=contents) for contents in nodes)
-        apply_packing(
-            self.landscape.simulation,
-            self.landscape.fresh[key],
-            [(self._left[number].shape, 0) for number in offer.asking],
-            Packing(nodes=len(bins), placed=(), bins=bins),
-            prefix=imagined_prefix(key),
-        )
-
-    def _take(self, offer: _Offer, key: GroupKey, nodes: Sequence[_Contents]) -> list[PodRecord]:
+    def _take(self, offer: Offer, key: GroupKey, nodes: Sequence[Contents]) -> list[PodRecord]:
         """Take the pods on these nodes out of what is left."""
         counts: defaultdict[int, int] = defaultdict(int)
         for contents in nodes:
@@ -141,35 +130,3 @@ class ScaleUp:
             self._left[number] = self._left[number].without(count)
             self._used[number].add(key)
         return pods
-
-
-_Contents = tuple[tuple[int, int], ...]
-"""What is on one new node: (place in an offer's `asking`, number of pods)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """A candidate's packing, and what the expanders see of it."""
-
-    candidate: Candidate
-    asking: tuple[int, ...]
-    """Numbers of the demands that were packed, in the packing's order."""
-    packing: Packing
-    option: ExpansionOption
-
-    @classmethod
-    def made(
-        cls, candidate: Candidate, left: Sequence[Demand], asking: Sequence[int], *, max_nodes: int
-    ) -> _Offer:
-        demands = [(left[number].shape, left[number].count) for number in asking]
-        packing = pack(candidate.fresh, demands, max_nodes=max_nodes)
-        option = ExpansionOption(
-            pool=candidate.pool,
-            group=candidate.label,
-            nodes=packing.nodes,
-            served=tuple(
-                (shape, placed) for (shape, _), placed in zip(demands, packing.placed, strict=True) if placed
-            ),
-            capacity=candidate.fresh.capacity,
-        )
-        return cls(candidate=candidate, asking=tuple(asking), packing=packing, option=option)

@@ -65,12 +65,11 @@ def place_displaced(landscape: Landscape, snapshot: Snapshot, readiness: Readine
                 if _will_return(pod, evicted=evicted):
                     counts[pod.shape] = counts.get(pod.shape, 0) + 1
     for shape in sorted(counts, key=lambda shape: -shape.priority):
-        placed = landscape.simulation.place(shape, counts[shape], only=landscape.ready).placed
-        landscape.simulation.place(shape, counts[shape] - placed)
+        landscape.simulation.place(shape, counts[shape], only=landscape.ready)
 
 
 def place_demands(landscape: Landscape, demands: Iterable[Demand], *, now: datetime) -> Placed:
-    """Place the pending pods on ready nodes, then on promised ones, highest priority first."""
+    """Place the pending pods on ready nodes that the scheduler knows, highest priority first."""
     verdicts: list[PendingVerdict] = []
     left: list[Demand] = []
     due: list[datetime] = []
@@ -88,23 +87,17 @@ def place_demands(landscape: Landscape, demands: Iterable[Demand], *, now: datet
 
 
 def _place(landscape: Landscape, demand: Demand, where: BoolArray, verdicts: list[PendingVerdict]) -> Demand:
-    """Place what fits, ready nodes first; what is left."""
-    for nodes, outcome in (
-        (landscape.ready, PendingOutcome.FITS_EXISTING),
-        (landscape.promised, PendingOutcome.FITS_UPCOMING),
-    ):
-        placement = landscape.simulation.place(demand.shape, demand.count, only=nodes & where)
-        if placement.placed:
-            verdicts.append(_verdict(landscape, demand, placement, outcome))
-            demand = demand.without(placement.placed)
-        if not demand.count:
-            break
-    return demand
+    """Place what fits; what is left."""
+    placement = landscape.simulation.place(demand.shape, demand.count, only=landscape.settled & where)
+    if placement.placed:
+        verdicts.append(fits(landscape, demand, placement, PendingOutcome.FITS_EXISTING))
+    return demand.without(placement.placed)
 
 
-def _verdict(
+def fits(
     landscape: Landscape, demand: Demand, placement: Placement, outcome: PendingOutcome
 ) -> PendingVerdict:
+    """The verdict on the first pods of a demand, which found a place."""
     nodes = len(placement.indices)
     where = landscape.name(int(placement.indices[0])) if nodes == 1 else f"{nodes} nodes"
     return PendingVerdict(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from springtide.planning.backoff import in_force
+from springtide.planning.landscape import settles_at
 from springtide.planning.readiness import GroupState, NodeState
 from springtide.planning.situation import Situation
 
@@ -20,7 +21,7 @@ def next_instant(situation: Situation, others: Iterable[datetime | None]) -> dat
 
 
 def _of_group(state: GroupState, situation: Situation) -> Iterator[datetime]:
-    """Backoff, the deadline of a purchase, the deadline of starting nodes."""
+    """Backoff, the deadline of a purchase, of starting nodes, of what is promised on nodes just ready."""
     settings, now = state.pool.settings.scale_up, situation.snapshot.now
     backoff = situation.failures[state.key].backoff
     if backoff is not None and in_force(backoff, now=now):
@@ -28,5 +29,7 @@ def _of_group(state: GroupState, situation: Situation) -> Iterator[datetime]:
     outstanding = situation.upcoming[state.key].outstanding
     if outstanding is not None:
         yield outstanding.since + settings.max_node_provision_time
+    for node in state.in_state(NodeState.READY):
+        yield settles_at(node)
     for node in state.in_state(NodeState.NOT_STARTED):
         yield node.created_at + settings.max_node_startup_time
