@@ -19,7 +19,7 @@ from devcluster.build import BuildFailed
 from devcluster.operator_process import OperatorEnded
 from devcluster.process import ProcessCrashed
 from devcluster.toolchain import NoToolchain
-from springtide.cli.demo.performance import perform
+from springtide.cli.demo.performance import Choices, perform
 from springtide.cli.demo.stage import NotACheckout
 from springtide.cli.demo.story import StoryFailed
 
@@ -113,16 +113,7 @@ def run(argv: Sequence[str]) -> int:
 
 async def _until_signal(options: argparse.Namespace, logs: Path, clock: Callable[[], float]) -> None:
     loop = asyncio.get_running_loop()
-    performance = asyncio.create_task(
-        perform(
-            pods=options.pods,
-            live=sys.stdout.isatty() and not options.plain,
-            shrink=not options.no_shrink,
-            keep=options.keep,
-            logs=logs,
-            clock=clock,
-        )
-    )
+    performance = asyncio.create_task(perform(_choices(options), logs=logs, clock=clock))
 
     def stop() -> None:
         # Only once: a second cancellation would cut the tidying up short.
@@ -133,6 +124,15 @@ async def _until_signal(options: argparse.Namespace, logs: Path, clock: Callable
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop)
     await performance
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    return Choices(
+        pods=options.pods,
+        live=sys.stdout.isatty() and not options.plain,
+        shrink=not options.no_shrink,
+        keep=options.keep,
+    )
 
 
 def _pods(text: str) -> int:

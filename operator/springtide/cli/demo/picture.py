@@ -20,7 +20,12 @@ SOFT_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
 SPRINGTIDE: Final = "springtide"
 """The component that its events name."""
 
+PURCHASE: Final = "ScaledUpGroup"
+"""The reason of the event that says that a group was made larger."""
+
 RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu")
+
+SECONDS_PER_HOUR: Final = 3600.0
 
 DECISIONS_KEPT: Final = 200
 
@@ -62,6 +67,14 @@ class NodeSeen:
         """On demand, USD; None when nobody published it."""
         return packaged_prices().get(self.instance_type)
 
+    def seconds(self, now: float) -> float:
+        """How long it was there, or is until now."""
+        return (now if self.left is None else self.left) - self.joined
+
+    def cost(self, now: float) -> float:
+        """USD, on demand; 0 when its price is unknown."""
+        return self.seconds(now) * (self.hourly_price or 0.0) / SECONDS_PER_HOUR
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -90,6 +103,9 @@ class Picture:
     waits: list[float] = field(default_factory=list)
     """Seconds from each pod's creation until it ran."""
     peak_nodes: int = 0
+    peak_hourly_cost: float = 0.0
+    first_purchase: float | None = None
+    """When Springtide first said that a group grew."""
     listeners: list[Callable[[Decision | NodeSeen], None]] = field(default_factory=list)
     """Told of each decision, and of each node that joined (`left` is None) or left."""
 
@@ -127,6 +143,7 @@ class Picture:
         if seen is None:
             seen = self.nodes[name] = _node(item, joined=self.clock())
             self.peak_nodes = max(self.peak_nodes, len(self.nodes))
+            self.peak_hourly_cost = max(self.peak_hourly_cost, self.hourly_cost())
             self._tell(seen)
         taints = {taint["key"] for taint in item["spec"].get("taints", ())}
         seen.candidate, seen.removing = SOFT_TAINT in taints, HARD_TAINT in taints
@@ -147,6 +164,8 @@ class Picture:
             return
         decision = Decision(self.clock(), item["reason"], item["message"], item.get("type") == "Warning")
         self.decisions.append(decision)
+        if decision.reason == PURCHASE and self.first_purchase is None:
+            self.first_purchase = decision.at
         self._tell(decision)
 
     def _tell(self, news: Decision | NodeSeen) -> None:
@@ -180,6 +199,10 @@ class Picture:
         """Present and departed."""
         yield from self.departed
         yield from self.nodes.values()
+
+    def spent(self, now: float) -> float:
+        """USD for all nodes from when they joined until they left, or now."""
+        return sum(node.cost(now) for node in self.all_nodes())
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no removal, no candidate, and every pool has the nodes it asked for."""

@@ -6,46 +6,58 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from springtide.cli.demo.picture import NodeSeen, Picture
-
-SECONDS_PER_HOUR = 3600.0
+from springtide.cli.demo.picture import SECONDS_PER_HOUR, NodeSeen, Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The figures. Costs are in USD."""
+    """The figures. Times in seconds, costs in USD."""
 
+    ready_at: float
+    """When everything was up, after the start of the demo."""
+    first_purchase: float
+    """When Springtide first said that it bought, after the start of the demo."""
     seconds: float
-    """From the first purchase until now."""
+    """From the first node until now."""
     peak_nodes: int
     final_nodes: int
-    pods_run: int
+    pods: int
+    """Of the workload; those that replaced evicted ones not counted."""
+    pods_moved: int
     wait_p50: float
+    """From a pod's creation until it ran."""
     wait_max: float
     node_hours: float
     cost: float
     cost_never_shrunk: float
     """If every node had stayed until the end."""
+    peak_hourly_cost: float
+    final_hourly_cost: float
     purchases: int
     """Times that the cloud was asked for more."""
     nodes_bought: int
     nodes_removed: int
 
     @classmethod
-    def of(cls, picture: Picture, *, purchases: int, now: float) -> Summary:
+    def of(cls, picture: Picture, *, pods: int, purchases: int, ready_at: float, now: float) -> Summary:
+        """Count it up. `pods` is the size of the workload, all of which ran before anything was evicted."""
         nodes = list(picture.all_nodes())
-        began = min((node.joined for node in nodes), default=now)
-        waits = sorted(picture.waits)
+        waits = sorted(picture.waits[:pods])
         return cls(
-            seconds=now - began,
+            ready_at=ready_at,
+            first_purchase=picture.first_purchase or 0.0,
+            seconds=now - min((node.joined for node in nodes), default=now),
             peak_nodes=picture.peak_nodes,
             final_nodes=len(picture.nodes),
-            pods_run=len(waits),
+            pods=len(waits),
+            pods_moved=len(picture.waits) - len(waits),
             wait_p50=percentile(waits, 50),
             wait_max=waits[-1] if waits else 0.0,
-            node_hours=sum(_seconds(node, now) for node in nodes) / SECONDS_PER_HOUR,
-            cost=sum(_seconds(node, now) * (node.hourly_price or 0.0) for node in nodes) / SECONDS_PER_HOUR,
-            cost_never_shrunk=_cost_if_never_shrunk(nodes, now),
+            node_hours=sum(node.seconds(now) for node in nodes) / SECONDS_PER_HOUR,
+            cost=picture.spent(now),
+            cost_never_shrunk=sum(_never_shrunk(node, now) for node in nodes),
+            peak_hourly_cost=picture.peak_hourly_cost,
+            final_hourly_cost=picture.hourly_cost(),
             purchases=purchases,
             nodes_bought=len(nodes),
             nodes_removed=len(picture.departed),
@@ -53,14 +65,16 @@ class Summary:
 
     def lines(self) -> list[str]:
         """For people."""
-        saved = 100 * (1 - self.cost / self.cost_never_shrunk) if self.cost_never_shrunk else 0.0
         return [
-            f"nodes       {self.nodes_bought} bought in {self.purchases} calls, peak {self.peak_nodes}, "
+            f"start   everything was up after {self.ready_at:.1f} s, the first nodes were bought after "
+            f"{self.first_purchase:.1f} s",
+            f"nodes   {self.nodes_bought} bought in {self.purchases} calls, {self.peak_nodes} at the peak, "
             f"{self.nodes_removed} given back, {self.final_nodes} at the end",
-            f"pods        {self.pods_run} run; from created to running: half within {self.wait_p50:.1f} s, "
-            f"the slowest {self.wait_max:.1f} s (booting included)",
-            f"machines    {self.node_hours:.2f} node-hours in {self.seconds:.0f} s, ${self.cost:.2f} at on-demand prices",
-            f"not shrunk  ${self.cost_never_shrunk:.2f} if every node had stayed: {saved:.0f} % saved already",
+            f"pods    {self.pods} ran; from created to running: half within {self.wait_p50:.1f} s, the slowest "
+            f"{self.wait_max:.1f} s, booting included; {self.pods_moved} moved to another node later",
+            f"price   ${self.peak_hourly_cost:,.2f} an hour at the peak, ${self.final_hourly_cost:,.2f} at the end",
+            f"cost    {self.node_hours:.2f} node-hours in {self.seconds:.0f} s for ${self.cost:.2f}; "
+            f"${self.cost_never_shrunk:.2f} if no node had been given back",
         ]
 
 
@@ -71,9 +85,5 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
 
 
-def _seconds(node: NodeSeen, now: float) -> float:
-    return (now if node.left is None else node.left) - node.joined
-
-
-def _cost_if_never_shrunk(nodes: Sequence[NodeSeen], now: float) -> float:
-    return sum((now - node.joined) * (node.hourly_price or 0.0) for node in nodes) / SECONDS_PER_HOUR
+def _never_shrunk(node: NodeSeen, now: float) -> float:
+    return (now - node.joined) * (node.hourly_price or 0.0) / SECONDS_PER_HOUR
