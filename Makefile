@@ -28,6 +28,7 @@ help: ## show this
 
 .PHONY: setup
 setup: $(PROJECT) ## make .venv with everything in it, as pinned by hash in constraints/ (once; then only what changed)
+	@echo "ready: $(VENV) is complete"
 
 # A .venv that is there and works is kept, whoever made it.
 $(INTERPRETER):
