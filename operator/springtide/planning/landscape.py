@@ -18,7 +18,13 @@ from springtide.api.settings import ScaleUpSettings
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.readiness import SOFT_TAINT, STARTUP_TAINT_PREFIXES, NodeState, Readiness
+from springtide.planning.readiness import (
+    ARRIVAL_TAINTS,
+    SOFT_TAINT,
+    STARTUP_TAINT_PREFIXES,
+    NodeState,
+    Readiness,
+)
 from springtide.planning.upcoming import Upcoming
 from springtide.scheduling.arrays import BoolArray
 from springtide.scheduling.fresh import FreshNode, fresh_node
@@ -31,15 +37,7 @@ them within seconds."""
 GroupKey = tuple[str, str]
 """(pool, group id)."""
 
-PASSING_TAINTS: Final = frozenset(
-    {
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-        "node.kubernetes.io/network-unavailable",
-        "node.cloudprovider.kubernetes.io/uninitialized",
-        SOFT_TAINT,
-    }
-)
+PASSING_TAINTS: Final = ARRIVAL_TAINTS | {SOFT_TAINT}
 """Taints of a starting node that are gone once it has started."""
 
 

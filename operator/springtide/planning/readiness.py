@@ -23,6 +23,16 @@ STARTUP_TAINT_PREFIXES: Final = (
     "startup-taint.cluster-autoscaler.kubernetes.io/",
     "ignore-taint.cluster-autoscaler.kubernetes.io/",
 )
+ARRIVAL_TAINTS: Final = frozenset(
+    {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/network-unavailable",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+    }
+)
+"""Kubernetes puts them on a node that is not ready yet. The controller that takes them off runs behind the Ready
+condition, by seconds when many nodes come at once."""
 FIRST_STATUS_DELAY: Final = timedelta(minutes=2)
 """A Ready condition that changed later than this after the node's creation says that it was ready before
 (Cluster Autoscaler: MaxStatusSettingDelayAfterCreation)."""
@@ -132,8 +142,8 @@ def node_state(
         return NodeState.READY
     young = node.created_at + startup_time > now
     if node.ready and not _startup_tainted(node, template=template):
-        # Only devices are missing: at a young node their plugin is still starting; at an old one the template
-        # promises too much, or the plugin died. Neither makes the node unready.
+        # Only devices are missing, or Kubernetes has not lifted its own taints yet. At a young node that passes; at an
+        # old one the template promises too much, or the plugin died. Neither makes the node unready.
         return NodeState.NOT_STARTED if young else NodeState.READY
     if not _was_ready_before(node, template=template):
         return NodeState.NOT_STARTED if young else NodeState.LONG_NOT_STARTED
@@ -141,9 +151,9 @@ def node_state(
 
 
 def waits_to_start(node: NodeRecord, *, template: Template | None) -> bool:
-    """Whether a node that reports Ready is not yet what its template promises: startup taints are still there, or
-    devices (GPUs) have not appeared. Pods promised to it would otherwise cause a second purchase."""
-    if _startup_tainted(node, template=template):
+    """Whether a node that reports Ready is not yet what its template promises: taints of its start are still there,
+    or devices (GPUs) have not appeared. Pods promised to it would otherwise cause a second purchase."""
+    if _startup_tainted(node, template=template) or any(taint.key in ARRIVAL_TAINTS for taint in node.taints):
         return True
     if template is None:
         return False

@@ -360,6 +360,7 @@ def after_arrival(world: Snapshot, made: Plan) -> Snapshot:
             node(
                 name,
                 created_at=NOW,
+                ready_changed_at=NOW,
                 allocatable=each.template.allocatable,
                 capacity=each.template.capacity,
                 labels=each.template.labels,
