@@ -209,6 +209,10 @@ async def test_a_disruption_budget_keeps_the_node_and_is_named(world: World) -> 
         await _blocked_by(world, pool, "NotEnoughPdb")
     assert world.mutations(group) == []
     pod = (await world.pods(app))[0]["metadata"]["name"]
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "default"}}
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": "default"},
+    }
     with pytest.raises(ApiError):
         await world.api.post(f"/api/v1/namespaces/default/pods/{pod}/eviction", eviction)

@@ -84,7 +84,7 @@ async def test_at_the_maximum_condition_and_event_say_so(world: World) -> None:
         condition = await world.condition(pool, "AtMax", "True")
         assert "1" in condition["message"]
         pending = next(p for p in await world.pods(app) if p["status"]["phase"] == "Pending")
-        (event,) = await world.events(pending["metadata"]["name"], "NotTriggerScaleUp")
+        event = (await world.events(pending["metadata"]["name"], "NotTriggerScaleUp"))[-1]
         assert "max" in event["message"]
         assert group in event["message"]
     assert world.raises(group) == [1]
@@ -123,6 +123,11 @@ async def test_an_instance_that_never_registers_is_given_back(world: World) -> N
         await world.running(first, 1)
         world.cloud.failures.add(NeverRegisters(group=group))
         await world.deployment(1, cpu="3", nodeSelector={"group": group})
+
+        async def bought() -> bool:
+            return world.raises(group) == [1, 2]
+
+        await world.until(bought, "the second purchase")
 
         async def given_back() -> bool:
             return world.cloud.desired(group) == 1 and len(world.cloud.instances(group)) == 1

@@ -88,6 +88,9 @@ class GroupBackoff(ApiModel):
     last_failure_time: Time | None = None
     """When the last purchase failed; the wait is reset some time after."""
 
+    message: LongText | None = None
+    """What the cloud said."""
+
 
 class GroupPurchase(ApiModel):
     """A purchase from a node group that is not fulfilled yet."""

@@ -35,6 +35,8 @@ class Backoff:
     failures: int
     """Consecutive failures so far: the wait doubles with each."""
     last_failure: datetime
+    message: str = ""
+    """What the cloud said, for users."""
 
 
 @dataclass(frozen=True, slots=True)

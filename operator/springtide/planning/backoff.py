@@ -20,13 +20,24 @@ def in_force(backoff: Backoff | None, *, now: datetime) -> bool:
 
 
 def after_failure(
-    previous: Backoff | None, *, reason: FailureClass, now: datetime, settings: BackoffSettings
+    previous: Backoff | None,
+    *,
+    reason: FailureClass,
+    now: datetime,
+    settings: BackoffSettings,
+    message: str = "",
 ) -> Backoff:
     """The backoff that a failure observed at `now` leads to."""
     failures = _failures_before(previous, now=now, settings=settings)
     if not in_force(previous, now=now):
         failures += 1
-    return Backoff(until=now + wait(failures, settings), reason=reason, failures=failures, last_failure=now)
+    return Backoff(
+        until=now + wait(failures, settings),
+        reason=reason,
+        failures=failures,
+        last_failure=now,
+        message=message,
+    )
 
 
 def still_counted(backoff: Backoff | None, *, now: datetime, settings: BackoffSettings) -> Backoff | None:

@@ -48,7 +48,9 @@ def examine(state: GroupState, *, upcoming: Upcoming, now: datetime) -> GroupFai
         return GroupFailure(backoff=None if upcoming.fulfilled else kept, seen_until=seen_until)
     failure_class, message = found
     return GroupFailure(
-        backoff=after_failure(kept, reason=failure_class, now=now, settings=settings.backoff),
+        backoff=after_failure(
+            kept, reason=failure_class, now=now, settings=settings.backoff, message=message
+        ),
         seen_until=seen_until,
         cancellation=_cancellation(state, failure_class, message),
         message=message,
@@ -67,10 +69,11 @@ def _launch_failure(state: GroupState, *, now: datetime) -> tuple[FailureClass, 
 
     A cloud goes on trying by itself: a failure after which everything came is none.
     """
-    if unfulfilled(state) == 0:
-        return None
     since = _relevant_since(state, now=now)
     new = [failure for failure in state.group.failures if _is_news(failure, state=state, since=since)]
+    if unfulfilled(state) == 0:
+        # A refused call leaves nothing unfulfilled: nothing was asked for.
+        new = [failure for failure in new if failure.failure_class is FailureClass.REFUSED]
     if not new:
         return None
     last = max(new, key=lambda failure: failure.time)

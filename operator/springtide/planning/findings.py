@@ -73,7 +73,8 @@ def _degraded(situation: Situation, states: Sequence[GroupState], counts: NodeCo
         if backoff is not None and in_force(backoff, now=situation.snapshot.now):
             return _degradation(
                 Reason.GROUPS_BACKING_OFF,
-                f"group {state.group.id} backs off until {backoff.until:%H:%M:%S} UTC: {backoff.reason.value}",
+                f"group {state.group.id} backs off until {backoff.until:%H:%M:%S} UTC after {backoff.reason.value}: "
+                f"{backoff.message or 'the purchase failed'}",
             )
     for state in states:
         finding = situation.overdue[state.key].finding

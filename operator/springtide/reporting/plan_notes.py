@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from springtide.api.conditions import Reason
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.plan import PendingOutcome, Plan
 from springtide.reporting import phrases
@@ -18,8 +19,16 @@ def plan_notes(plan: Plan, before: Plan | None, snapshot: Snapshot) -> Iterator[
     yield from _purchases(plan)
     yield from _finished(plan, snapshot)
     yield from _new_candidates(plan, before)
-    yield from _not_triggered(plan)
+    if not _clouds_unread(snapshot):
+        yield from _not_triggered(plan)
     yield from _dry_run(plan, before)
+
+
+def _clouds_unread(snapshot: Snapshot) -> bool:
+    """Whether some pool's groups are not known yet, so that "no group can hold it" would be said too early."""
+    return any(
+        problem.reason == Reason.NOT_LISTED_YET for view in snapshot.pools for problem in view.problems
+    )
 
 
 def _purchases(plan: Plan) -> Iterator[Note]:

@@ -9,8 +9,8 @@ from datetime import datetime
 from springtide.api.conditions import Condition, ConditionType, Reason, set_condition
 from springtide.api.settings import Mode
 from springtide.cluster.groups import PoolListing, PoolProblem
-from springtide.cluster.snapshot import PoolView, Snapshot
-from springtide.planning.plan import PoolPlan, ScaleDownState
+from springtide.cluster.snapshot import PoolView
+from springtide.planning.plan import PoolPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,12 @@ def pool_conditions(
     before: Iterable[Condition],
     view: PoolView,
     plan: PoolPlan,
-    snapshot: Snapshot,
     listing: PoolListing | None,
     *,
     now: datetime,
 ) -> tuple[Condition, ...]:
     """The conditions after a pass; transition times stay where the status did."""
-    statements = {statement.kind: statement for statement in _usual(view, plan, snapshot, listing)}
+    statements = {statement.kind: statement for statement in _usual(view, listing)}
     for finding in plan.findings:
         kind = ConditionType(finding.condition)
         statements[kind] = Statement(kind, finding.status, Reason(finding.reason), finding.message)
@@ -41,6 +40,11 @@ def pool_conditions(
     if problem is not None:
         # What is wrong with the resource itself outranks what planning found.
         statements[ConditionType.READY] = _not_ready(view.problems, problem)
+    lesser = next((problem for problem in view.problems if not problem.fatal), None)
+    if lesser is not None and not _holds(statements.get(ConditionType.DEGRADED)):
+        statements[ConditionType.DEGRADED] = Statement(
+            ConditionType.DEGRADED, True, Reason(lesser.reason), lesser.message
+        )
     conditions = tuple(before)
     for statement in statements.values():
         conditions = set_condition(
@@ -55,15 +59,14 @@ def pool_conditions(
     return conditions
 
 
-def _usual(
-    view: PoolView, plan: PoolPlan, snapshot: Snapshot, listing: PoolListing | None
-) -> Iterator[Statement]:
-    yield _ready(view, snapshot)
+def _holds(statement: Statement | None) -> bool:
+    return statement is not None and statement.status
+
+
+def _usual(view: PoolView, listing: PoolListing | None) -> Iterator[Statement]:
+    """What holds unless planning found something else."""
+    yield _ready(view)
     yield _reachable(listing)
-    yield _degraded(view, plan, snapshot.now)
-    yield _scaling_up(view)
-    yield _scaling_down(plan)
-    yield Statement(ConditionType.AT_MAX, False, Reason.WITHIN_BOUNDS, "")
 
 
 def _not_ready(problems: Iterable[PoolProblem], first: PoolProblem) -> Statement:
@@ -71,13 +74,7 @@ def _not_ready(problems: Iterable[PoolProblem], first: PoolProblem) -> Statement
     return Statement(ConditionType.READY, False, Reason(first.reason), message)
 
 
-def _ready(view: PoolView, snapshot: Snapshot) -> Statement:
-    if snapshot.cluster_autoscaler:
-        message = (
-            f"Cluster Autoscaler is running (its Lease is held by {snapshot.cluster_autoscaler}): nothing is bought "
-            "or removed until it stops; scale its Deployment to 0 to hand over"
-        )
-        return Statement(ConditionType.READY, False, Reason.CLUSTER_AUTOSCALER_ACTIVE, message)
+def _ready(view: PoolView) -> Statement:
     match view.mode:
         case Mode.PAUSED:
             message = "paused: reported, but nothing is bought or removed"
@@ -99,36 +96,3 @@ def _reachable(listing: PoolListing | None) -> Statement:
         reason = Reason(listing.error_reason or Reason.PROVIDER_ERROR)
         return Statement(ConditionType.PROVIDER_REACHABLE, False, reason, listing.error)
     return Statement(ConditionType.PROVIDER_REACHABLE, True, Reason.LISTED, "")
-
-
-def _degraded(view: PoolView, plan: PoolPlan, now: datetime) -> Statement:
-    notes = [(Reason(problem.reason), problem.message) for problem in view.problems if not problem.fatal]
-    for group in plan.groups:
-        if group.backoff is not None and group.backoff.until > now:
-            text = f"node group {group.group} backs off until {group.backoff.until:%Y-%m-%dT%H:%M:%SZ}"
-            detail = f": {group.failure_message}" if group.failure_message else f" ({group.backoff.reason})"
-            notes.append((Reason.GROUPS_BACKING_OFF, text + detail))
-    if plan.counts.unready or plan.counts.long_not_started:
-        unready = plan.counts.unready + plan.counts.long_not_started
-        notes.append((Reason.NODES_UNREADY, f"{unready} of {plan.counts.registered} nodes are not ready"))
-    if plan.counts.long_unregistered:
-        text = f"{plan.counts.long_unregistered} instances never became a Node"
-        notes.append((Reason.UNREGISTERED_INSTANCES, text))
-    if not notes:
-        return Statement(ConditionType.DEGRADED, False, Reason.AS_EXPECTED, "")
-    return Statement(ConditionType.DEGRADED, True, notes[0][0], "; ".join(text for _, text in notes))
-
-
-def _scaling_up(view: PoolView) -> Statement:
-    outstanding = sorted(group for group, memory in view.memory.items() if memory.purchase is not None)
-    if not outstanding:
-        return Statement(ConditionType.SCALING_UP, False, Reason.NO_ACTIVITY, "")
-    message = f"nodes are on their way in {', '.join(outstanding[:5])}"
-    return Statement(ConditionType.SCALING_UP, True, Reason.PURCHASE_OUTSTANDING, message)
-
-
-def _scaling_down(plan: PoolPlan) -> Statement:
-    if plan.scale_down is not ScaleDownState.IN_PROGRESS:
-        return Statement(ConditionType.SCALING_DOWN, False, Reason.NO_ACTIVITY, "")
-    message = "nodes are being removed"
-    return Statement(ConditionType.SCALING_DOWN, True, Reason.REMOVAL_IN_PROGRESS, message)

@@ -157,6 +157,7 @@ def _backoff(memory: GroupMemory) -> GroupBackoff | None:
         reason=backoff.reason.value,
         failures=backoff.failures,
         last_failure_time=backoff.last_failure,
+        message=backoff.message[:MESSAGE_LIMIT] or None,
     )
 
 

@@ -243,7 +243,7 @@ class Reporter:
         before = self._before(view.name, report).conditions
         plan = report.plan.pools[view.name]
         listing = report.listings.get(view.name)
-        return pool_conditions(before, view, plan, report.snapshot, listing, now=report.plan.now)
+        return pool_conditions(before, view, plan, listing, now=report.plan.now)
 
 
 def _invalid(

@@ -102,6 +102,7 @@ def _group_from_status(group: GroupStatus) -> GroupMemory:
             reason=_failure_class(group.backoff.reason),
             failures=group.backoff.failures,
             last_failure=group.backoff.last_failure_time or group.backoff.until,
+            message=group.backoff.message or "",
         )
     return GroupMemory(
         purchase=purchase,
