@@ -79,8 +79,13 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
 
 
 def missing(state: GroupState, purchase: OutstandingPurchase) -> int:
-    """Nodes of the purchase that are not registered yet, judged by the Nodes created since it was made."""
-    return max(0, purchase.to_target - purchase.from_target - _arrived(state, since=purchase.since))
+    """Nodes of the purchase that are not registered yet.
+
+    Judged by the Nodes created since it was made, so that an instance that lost its Node long ago does not pass for
+    one that is still to come; and never more than the target lacks, for a purchase that was made on top of another.
+    """
+    awaited = purchase.to_target - purchase.from_target - _arrived(state, since=purchase.since)
+    return max(0, min(awaited, purchase.to_target - state.staying))
 
 
 def remembered(

@@ -69,7 +69,8 @@ class PoolMemory:
 def _after(before: GroupMemory | None, plan: GroupPlan) -> GroupMemory:
     before = before or GroupMemory()
     return GroupMemory(
-        purchase=None if plan.purchase_done else before.purchase,
+        # None once nothing of it is waited for, fulfilled or cancelled; growth of unknown origin is taken up here.
+        purchase=plan.outstanding,
         backoff=plan.backoff,
         failures_seen_until=plan.failures_seen_until or before.failures_seen_until,
         ever_matched=before.ever_matched or plan.ever_matched,
