@@ -12,13 +12,13 @@ from rich.live import Live
 
 from springtide.cli.demo.picture import Picture
 from springtide.cli.demo.scene import scene_of
-from springtide.cli.demo.story import Chapter
+from springtide.cli.demo.story import Chapter, Teller
 from springtide.cli.demo.view import SceneView
 
 FRAME_SECONDS: Final = 0.25
 
 
-class LiveTeller:
+class LiveTeller(Teller):
     """Shows the story on an alternate screen; what the chapters came to is kept for after it."""
 
     def __init__(self, picture: Picture, *, kubectl: str) -> None:
@@ -36,6 +36,9 @@ class LiveTeller:
         title = self._chapter.title if self._chapter else ""
         self.told.append(f"{self._picture.clock():6.1f}s  {title}: {text}")
 
+    def note(self, text: str) -> None:
+        self._result = text
+
     def frame(self) -> SceneView:
         """The screen as it should be now."""
         return SceneView(
@@ -45,17 +48,21 @@ class LiveTeller:
 
 @asynccontextmanager
 async def on_screen(teller: LiveTeller, console: Console) -> AsyncIterator[None]:
-    """Show it for as long as the block; then the terminal is as before."""
-    with Live(teller.frame(), console=console, screen=True, auto_refresh=False) as live:
+    """Show it for as long as the block; then the terminal is as before, and has what the chapters came to."""
+    try:
+        with Live(teller.frame(), console=console, screen=True, auto_refresh=False) as live:
+            redrawing = asyncio.create_task(_redraw(teller, live))
+            try:
+                yield
+            finally:
+                redrawing.cancel()
+                await asyncio.gather(redrawing, return_exceptions=True)
+    finally:
+        for line in teller.told:
+            console.print(line, markup=False, highlight=False)
 
-        async def redraw() -> None:
-            while True:
-                live.update(teller.frame(), refresh=True)
-                await asyncio.sleep(FRAME_SECONDS)
 
-        task = asyncio.create_task(redraw())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+async def _redraw(teller: LiveTeller, live: Live) -> None:
+    while True:
+        live.update(teller.frame(), refresh=True)
+        await asyncio.sleep(FRAME_SECONDS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from springtide.cli.demo.live import LiveTeller, on_screen
 from springtide.cli.demo.picture import Picture
 from springtide.cli.demo.plain import PlainTeller
 from springtide.cli.demo.stage import Stage, open_stage
-from springtide.cli.demo.story import Story, StoryFailed
+from springtide.cli.demo.story import Story, StoryFailed, Teller
 from springtide.cli.demo.summary import Summary
 from springtide.cli.demo.workload import NAMESPACE, SELECTOR, Workload
 
@@ -45,55 +46,55 @@ async def perform(choices: Choices, *, logs: Path, clock: Callable[[], float]) -
 
     say("starting a Kubernetes control plane and an AWS API on this machine")
     async with open_stage(logs, say) as stage:
-        kubectl = f"kubectl --kubeconfig {stage.control_plane.kubeconfig} get nodepools"
-        say(f"try it in another terminal: {kubectl}")
-        picture, ready_at = Picture(clock), clock()
-        async with _running(*_feeds(stage, picture), _crash(stage)) as failed:
-            async with _teller(choices, picture, kubectl) as teller:
+        say(f"try it in another terminal: {stage.kubectl}")
+        picture = Picture(clock)
+        teller, showing = _teller(choices, picture, stage.kubectl)
+        # The first burst need not wait for the operator: it arrives while that is starting.
+        works = (*_feeds(stage, picture), stage.watch_components(), stage.run_operator(teller.note))
+        async with _running(*works) as failed:
+            async with showing:
                 story = Story(stage.api, picture, Workload.of(choices.pods), teller)
-                await _play(story, choices, failed, stage)
-            _tell_summary(stage, picture, choices, ready_at=ready_at)
+                await _play(story.play(shrink=choices.shrink), failed, operator_log=stage.operator_log)
+            _tell_summary(stage, picture, choices)
             if choices.keep:
                 print(
-                    f"\nEverything stays up until Ctrl-C:\n  export KUBECONFIG={stage.control_plane.kubeconfig}",
-                    flush=True,
+                    f"\nEverything stays up until Ctrl-C:\n  export KUBECONFIG={stage.control_plane.kubeconfig}"
                 )
+                sys.stdout.flush()
                 await failed
 
 
-@asynccontextmanager
-async def _teller(
+def _teller(
     choices: Choices, picture: Picture, kubectl: str
-) -> AsyncIterator[PlainTeller | LiveTeller]:
-    """Who tells the story, at work."""
-    if not choices.live:
-        plain = PlainTeller(picture, lambda line: print(line, flush=True))
-        async with _running(plain.run()):
-            yield plain
-        return
-    live = LiveTeller(picture, kubectl=kubectl)
-    try:
-        async with on_screen(live, Console()):
-            yield live
-    finally:
-        # The alternate screen is gone: what the chapters came to stays readable.
-        print("\n".join(live.told))
+) -> tuple[Teller, AbstractAsyncContextManager[object]]:
+    """Who tells the story, and the context in which it is shown."""
+    if choices.live:
+        live = LiveTeller(picture, kubectl=kubectl)
+        return live, on_screen(live, Console())
+    plain = PlainTeller(picture, lambda line: print(line, flush=True))
+    return plain, _running(plain.run())
 
 
-async def _play(story: Story, choices: Choices, failed: asyncio.Future[None], stage: Stage) -> None:
+async def _play(
+    story: Coroutine[Any, Any, None], failed: asyncio.Future[None], *, operator_log: Path
+) -> None:
     """Play to the end, unless something fails before."""
-    playing = asyncio.create_task(story.play(shrink=choices.shrink))
+    playing = asyncio.create_task(story)
     try:
         await asyncio.wait([playing, failed], return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             failed.result()
         playing.result()
     except StoryFailed as error:
-        last = "\n".join(stage.operator.lines().splitlines()[-LAST_LINES:])
+        last = _last_lines(operator_log)
         raise StoryFailed(f"the story did not happen: {error}\nThe operator's last lines:\n{last}") from None
     finally:
         playing.cancel()
         await asyncio.gather(playing, return_exceptions=True)
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text().splitlines()[-LAST_LINES:]) if log.exists() else "(it had not started)"
 
 
 def _feeds(stage: Stage, picture: Picture) -> list[Coroutine[Any, Any, None]]:
@@ -104,10 +105,6 @@ def _feeds(stage: Stage, picture: Picture) -> list[Coroutine[Any, Any, None]]:
         follow(api, f"/apis/{API_GROUP}/{API_VERSION}/nodepools", picture.pool),
         follow(api, "/api/v1/events", picture.event, fieldSelector="involvedObject.kind=NodePool"),
     ]
-
-
-async def _crash(stage: Stage) -> None:
-    raise await stage.crashed
 
 
 @asynccontextmanager
@@ -129,10 +126,8 @@ async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Fu
         await asyncio.gather(failed, *tasks, return_exceptions=True)
 
 
-def _tell_summary(stage: Stage, picture: Picture, choices: Choices, *, ready_at: float) -> None:
-    summary = Summary.of(
-        picture, pods=choices.pods, purchases=len(stage.purchases()), ready_at=ready_at, now=picture.clock()
-    )
+def _tell_summary(stage: Stage, picture: Picture, choices: Choices) -> None:
+    summary = Summary.of(picture, pods=choices.pods, purchases=len(stage.purchases()), now=picture.clock())
     print("\nSummary")
     for line in summary.lines():
         print(f"  {line}")

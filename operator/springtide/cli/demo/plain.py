@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from springtide.cli.demo.picture import Decision, NodeSeen, Picture
-from springtide.cli.demo.story import CHAPTERS, Chapter
+from springtide.cli.demo.story import CHAPTERS, Chapter, Teller
 
 GATHER_SECONDS: Final = 0.5
 """Nodes that join or leave within this time share a line."""
@@ -19,7 +19,7 @@ SAID_BY_NODES: Final = frozenset({"ScaledDownNode"})
 """Reasons of events that the line about nodes that left tells already."""
 
 
-class PlainTeller:
+class PlainTeller(Teller):
     """Writes lines; `run` must run beside the story."""
 
     def __init__(self, picture: Picture, write: Callable[[str], None]) -> None:
@@ -36,6 +36,9 @@ class PlainTeller:
     def result(self, text: str) -> None:
         self._flush()
         self.line(f"=== {text}")
+
+    def note(self, text: str) -> None:
+        self.line(text)
 
     def line(self, text: str) -> None:
         """Write one line with the time."""

@@ -11,10 +11,10 @@ from typing import Final
 
 import devcluster
 from devcluster.api import Api, load_manifests, wait_for
-from devcluster.cloud import BridgeOptions, Call, Cloud, CloudOptions, GroupSpec, Timings
+from devcluster.cloud import Call, Cloud, CloudOptions, GroupSpec, Timings
 from devcluster.components import ControlPlaneOptions
 from devcluster.controlplane import ControlPlane
-from devcluster.operator_process import OperatorProcess, install, operator_kubeconfig, operator_process
+from devcluster.operator_process import install, operator_kubeconfig, operator_process
 from springtide.cli.demo.picture import POOL_LABEL
 from springtide.cli.demo.workload import GPU, NAMESPACE
 
@@ -23,8 +23,7 @@ REPOSITORY: Final = Path(devcluster.__file__).parents[1]
 GENERAL_TYPE, GPU_TYPE = "m5.24xlarge", "g4dn.12xlarge"
 
 TIMINGS: Final = Timings(boot_s=4.0, terminate_s=1.0)
-BRIDGE: Final = BridgeOptions()
-"""A machine boots in four seconds altogether, where EC2 needs about a minute."""
+"""A machine boots in four seconds, where EC2 needs about a minute."""
 
 OPERATOR_FLAGS: Final = (
     "--cluster-name=demo",
@@ -65,25 +64,47 @@ def groups() -> tuple[GroupSpec, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that runs."""
+    """Everything that runs but the operator."""
 
     control_plane: ControlPlane
     cloud: Cloud
     api: Api
-    operator: OperatorProcess
+    operator_kubeconfig: Path
+    operator_log: Path
     crashed: asyncio.Future[Exception]
-    """Done when a process ended although nobody stopped it; its message has the last log lines."""
+    """Done when a component ended although nobody stopped it; its message has the last log lines."""
+
+    @property
+    def kubectl(self) -> str:
+        """What to type in another terminal."""
+        return f"kubectl --kubeconfig {self.control_plane.kubeconfig} get nodepools"
 
     def purchases(self) -> list[Call]:
         """The calls that made a group larger, as the cloud received them."""
         return self.cloud.calls.of("SetDesiredCapacity", outcome="ok")
+
+    async def run_operator(self, say: Callable[[str], None]) -> None:
+        """Run the operator as a process of its own until cancelled. Raises OperatorEnded."""
+        async with operator_process(
+            kubeconfig=self.operator_kubeconfig,
+            log=self.operator_log,
+            flags=OPERATOR_FLAGS,
+            environment=self.cloud.environment(),
+        ) as operator:
+            say("the operator is up and watches, a process of its own with the rights of its ServiceAccount")
+            await operator.process.wait()
+            operator.check()
+
+    async def watch_components(self) -> None:
+        """Raise when a component crashes."""
+        raise await self.crashed
 
 
 @asynccontextmanager
 async def open_stage(logs: Path, say: Callable[[str], None]) -> AsyncIterator[Stage]:
     """Set everything up, in parallel where it can be; at the end nothing of it is left but the logs.
 
-    Raises NotACheckout, ProcessCrashed, OperatorEnded, BuildFailed, NoToolchain, TimeoutError.
+    Raises NotACheckout, ProcessCrashed, BuildFailed, NoToolchain, TimeoutError.
     """
     for folder in ("crds", "deploy/kubernetes", "examples/demo"):
         if not (REPOSITORY / folder).is_dir():
@@ -97,25 +118,14 @@ async def open_stage(logs: Path, say: Callable[[str], None]) -> AsyncIterator[St
             crashed.set_result(crash)
 
     async with AsyncExitStack() as stack:
-        cloud = Cloud(CloudOptions(timings=TIMINGS, bridge=BRIDGE, groups=groups(), logs=logs), on_crash=note)
+        cloud = Cloud(CloudOptions(timings=TIMINGS, groups=groups(), logs=logs), on_crash=note)
         control_plane = ControlPlane(ControlPlaneOptions(logs=logs), say=say, on_crash=note)
         await _enter_together(stack, cloud, control_plane)
         api = await stack.enter_async_context(control_plane.api())
         say("etcd, API server, controllers, scheduler and an AWS API with four Auto Scaling groups are up")
         kubeconfig = await _furnish(api, control_plane, cloud, logs)
         say("installed: resource definitions, permissions, a policy, two NodePools (general, gpu); no nodes")
-        operator = await stack.enter_async_context(
-            operator_process(
-                kubeconfig=kubeconfig,
-                log=logs / "operator.log",
-                flags=OPERATOR_FLAGS,
-                environment=cloud.environment(),
-            )
-        )
-        say("the operator runs, a process of its own with the rights of its ServiceAccount")
-        watcher = asyncio.create_task(_watch(operator, note))
-        stack.callback(watcher.cancel)
-        yield Stage(control_plane, cloud, api, operator, crashed)
+        yield Stage(control_plane, cloud, api, kubeconfig, logs / "operator.log", crashed)
 
 
 async def _enter_together(stack: AsyncExitStack, cloud: Cloud, control_plane: ControlPlane) -> None:
@@ -143,11 +153,3 @@ async def _furnish(api: Api, control_plane: ControlPlane, cloud: Cloud, logs: Pa
     return await operator_kubeconfig(
         api, server=control_plane.server, ca_path=control_plane.ca_path, folder=logs
     )
-
-
-async def _watch(operator: OperatorProcess, note: Callable[[Exception], None]) -> None:
-    await operator.process.wait()
-    try:
-        operator.check()
-    except Exception as ended:
-        note(ended)

@@ -46,6 +46,9 @@ class Teller(Protocol):
     def result(self, text: str) -> None:
         """What the chapter came to."""
 
+    def note(self, text: str) -> None:
+        """Something by the way."""
+
 
 class Story:
     """Plays the workload on a cluster and waits for what must follow."""

@@ -13,8 +13,6 @@ from springtide.cli.demo.picture import SECONDS_PER_HOUR, NodeSeen, Picture
 class Summary:
     """The figures. Times in seconds, costs in USD."""
 
-    ready_at: float
-    """When everything was up, after the start of the demo."""
     first_purchase: float
     """When Springtide first said that it bought, after the start of the demo."""
     seconds: float
@@ -39,12 +37,11 @@ class Summary:
     nodes_removed: int
 
     @classmethod
-    def of(cls, picture: Picture, *, pods: int, purchases: int, ready_at: float, now: float) -> Summary:
+    def of(cls, picture: Picture, *, pods: int, purchases: int, now: float) -> Summary:
         """Count it up. `pods` is the size of the workload, all of which ran before anything was evicted."""
         nodes = list(picture.all_nodes())
         waits = sorted(picture.waits[:pods])
         return cls(
-            ready_at=ready_at,
             first_purchase=picture.first_purchase or 0.0,
             seconds=now - min((node.joined for node in nodes), default=now),
             peak_nodes=picture.peak_nodes,
@@ -66,8 +63,7 @@ class Summary:
     def lines(self) -> list[str]:
         """For people."""
         return [
-            f"start   everything was up after {self.ready_at:.1f} s, the first nodes were bought after "
-            f"{self.first_purchase:.1f} s",
+            f"start   the first nodes were bought {self.first_purchase:.1f} s after the start of the demo",
             f"nodes   {self.nodes_bought} bought in {self.purchases} calls, {self.peak_nodes} at the peak, "
             f"{self.nodes_removed} given back, {self.final_nodes} at the end",
             f"pods    {self.pods} ran; from created to running: half within {self.wait_p50:.1f} s, the slowest "
