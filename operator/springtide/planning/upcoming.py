@@ -16,10 +16,6 @@ from springtide.planning.backoff import in_force
 from springtide.planning.plan import Purchase
 from springtide.planning.readiness import GroupState, NodeState
 
-CLOCK_SKEW: Final = timedelta(seconds=5)
-"""Between our clock and the API server's, which stamps a Node's creation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Upcoming:
     """What a group still waits for."""
@@ -81,33 +77,30 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
 def missing(state: GroupState, purchase: OutstandingPurchase) -> int:
     """Nodes of the purchase that are not registered yet.
 
-    Judged by the Nodes created since it was made, so that an instance that lost its Node long ago does not pass for
-    one that is still to come; and never more than the target lacks, for a purchase that was made on top of another.
+    Judged by how many Nodes the group has more than when it was made (not by the Nodes' ages: clocks differ, and a
+    Node that came just before must not pass for one of these). So an instance that lost its Node long ago is not
+    taken for one that is still to come. Never more than the target lacks, for a purchase made on top of another.
     """
-    awaited = purchase.to_target - purchase.from_target - _arrived(state, since=purchase.since)
+    arrived = max(0, state.registered - purchase.registered)
+    awaited = purchase.to_target - purchase.from_target - arrived
     return max(0, min(awaited, purchase.to_target - state.staying))
 
 
 def remembered(
-    purchase: Purchase, *, since: datetime, plan_id: str, missing_before: int
+    purchase: Purchase, *, since: datetime, plan_id: str, missing_before: int, registered: int
 ) -> OutstandingPurchase:
     """What to store once the cloud acknowledged a purchase.
 
     What an earlier purchase still waits for goes on being waited for: `missing_before` (GroupPlan.missing) moves
-    the new one's starting point down by so much.
+    the new one's starting point down by so much. `registered`: Nodes the group has now (GroupPlan.counts).
     """
     return OutstandingPurchase(
         since=since,
         from_target=purchase.from_target - missing_before,
         to_target=purchase.to_target,
         plan_id=plan_id,
+        registered=registered,
     )
-
-
-def _arrived(state: GroupState, *, since: datetime) -> int:
-    """Nodes created since then."""
-    earliest = since - CLOCK_SKEW
-    return sum(node.created_at >= earliest for nodes in state.nodes.values() for node in nodes)
 
 
 def _adopted(state: GroupState, *, now: datetime) -> OutstandingPurchase | None:
@@ -120,5 +113,6 @@ def _adopted(state: GroupState, *, now: datetime) -> OutstandingPurchase | None:
     if coming == 0:
         return None
     target = target_of(state)
-    before = target - coming - _arrived(state, since=now)
-    return OutstandingPurchase(since=now, from_target=before, to_target=target, plan_id="")
+    return OutstandingPurchase(
+        since=now, from_target=target - coming, to_target=target, plan_id="", registered=state.registered
+    )
