@@ -101,6 +101,9 @@ class GroupPurchase(ApiModel):
     """Target before."""
     to: Count
     """Target asked for."""
+
+    registered: Count = 0
+    """Nodes the group had in Kubernetes when it was made; what it has more is what has arrived since."""
     plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
     """The plan that decided it; the same id is in events, logs and lastDecision."""
 

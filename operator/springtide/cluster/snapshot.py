@@ -24,6 +24,8 @@ class OutstandingPurchase:
     from_target: int
     to_target: int
     plan_id: str
+    registered: int = 0
+    """Nodes the group had in Kubernetes when it was made: more of them is what has arrived since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ somebody deleted: it counts only while a purchase of ours explains it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from springtide.cluster.groups import InstanceState
 from springtide.cluster.snapshot import OutstandingPurchase
 from springtide.planning.backoff import in_force
-from springtide.planning.plan import Purchase
 from springtide.planning.readiness import GroupState, NodeState
+
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
@@ -87,17 +86,17 @@ def missing(state: GroupState, purchase: OutstandingPurchase) -> int:
 
 
 def remembered(
-    purchase: Purchase, *, since: datetime, plan_id: str, missing_before: int, registered: int
+    *, since: datetime, before: int, to: int, plan_id: str, missing_before: int, registered: int
 ) -> OutstandingPurchase:
-    """What to store once the cloud acknowledged a purchase.
+    """What to store once the cloud acknowledged a raise of the target from `before` to `to`.
 
     What an earlier purchase still waits for goes on being waited for: `missing_before` (GroupPlan.missing) moves
     the new one's starting point down by so much. `registered`: Nodes the group has now (GroupPlan.counts).
     """
     return OutstandingPurchase(
         since=since,
-        from_target=purchase.from_target - missing_before,
-        to_target=purchase.to_target,
+        from_target=before - missing_before,
+        to_target=to,
         plan_id=plan_id,
         registered=registered,
     )

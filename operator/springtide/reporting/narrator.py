@@ -30,10 +30,8 @@ class Narrator:
         for subject in self._subjects(note):
             self._recorder.record(Event(subject=subject, type=kind, reason=note.reason, message=note.message))
         for pod in note.pods:
-            message = note.pod_message or note.message
-            self._recorder.record(
-                Event(subject=pod_subject(pod), type=kind, reason=note.reason, message=message)
-            )
+            message, reason = note.pod_message or note.message, note.pod_reason or note.reason
+            self._recorder.record(Event(subject=pod_subject(pod), type=kind, reason=reason, message=message))
 
     def _log(self, note: Note) -> None:
         # The bare message for people; numbers and names as keys for machines.

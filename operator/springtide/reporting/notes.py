@@ -53,6 +53,10 @@ class Note:
     """An event on each of these."""
     pod_message: str = ""
     """For the pods, where it differs from `message`."""
+    pod_reason: str = ""
+    """The same for `reason`."""
+    decides: bool = True
+    """Whether it is a decision on the pool, which its status shows as the last one."""
     log: bool = True
     """Whether it is worth a log line of its own."""
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +85,7 @@ def _(outcome: PurchaseAcknowledged) -> Note:
         pool=outcome.pool,
         pods=outcome.pods,
         pod_message=f"pod triggered scale-up: {change}",
+        pod_reason="TriggeredScaleUp",
         fields={
             "group": outcome.group,
             "from": outcome.before,

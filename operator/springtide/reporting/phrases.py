@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final
 
 from springtide.cluster.quantity import render_quantity
+from springtide.cluster.shape import Unmodelled
 from springtide.planning.plan import (
     BlockReason,
     Cancellation,
@@ -26,6 +28,9 @@ from springtide.planning.plan import (
 )
 from springtide.scheduling.verdict import Misfit, Plugin
 
+MAX_REASONS: Final = 8
+"""Different reasons told for one pod."""
+
 
 def elapsed(duration: timedelta) -> str:
     """A duration as people read it: "2m0s", "1h5m", "35s"."""
@@ -38,9 +43,11 @@ def elapsed(duration: timedelta) -> str:
 
 
 def misfit(verdict: Misfit) -> str:
-    """Why a pod does not fit a node, with the numbers."""
+    """Why a pod does not fit a fresh node of a group, with the numbers."""
     if verdict.plugin is Plugin.NODE_RESOURCES_FIT:
         return _shortage(verdict)
+    if verdict.plugin is Plugin.NOT_MODELLED:
+        return _unmodelled(verdict.subject)
     return _MISFITS[verdict.plugin].format(subject=verdict.subject, about=_about(verdict.subject))
 
 
@@ -50,16 +57,28 @@ _MISFITS = {
     Plugin.NODE_PORTS: "host port {subject} is taken",
     Plugin.NODE_NAME: "the pod asks for the node {subject}",
     Plugin.NODE_UNSCHEDULABLE: "the node is cordoned",
-    Plugin.NOT_MODELLED: "{subject} is not simulated yet, so no node is bought for it",
 }
+
+_UNMODELLED = {
+    Unmodelled.TOPOLOGY_SPREAD.value: "topologySpreadConstraints with DoNotSchedule",
+    Unmodelled.POD_AFFINITY.value: "required pod affinity or anti-affinity",
+    Unmodelled.VOLUMES.value: "volumes that tie it to some nodes",
+    Unmodelled.RESOURCE_CLAIMS.value: "resourceClaims",
+    Unmodelled.RESIZE.value: "a resize in place that is not finished",
+}
+
+
+def _unmodelled(subject: str) -> str:
+    told = (f"{name} ({_UNMODELLED.get(name, 'of the pod')})" for name in subject.split(", "))
+    return f"{', '.join(told)} is not simulated yet, so no node is bought for it"
 
 
 def _shortage(verdict: Misfit) -> str:
     if verdict.subject == "pods":
-        return "the node takes no more pods"
+        return "a fresh node takes no more pods"
     requested = render_quantity(verdict.subject, verdict.requested)
     free = render_quantity(verdict.subject, max(0, verdict.free))
-    return f"needs {requested} {verdict.subject}, a node has {free} free"
+    return f"needs {requested} {verdict.subject}, a fresh node has {free} free"
 
 
 def _about(subject: str) -> str:
@@ -78,7 +97,11 @@ _REFUSALS = {
     GroupRefusal.FORBIDDEN: "purchases are not allowed now",
     GroupRefusal.FROM_ZERO_OFF: "scaling from zero is off",
     GroupRefusal.NOT_CHOSEN: "another group was chosen",
+    GroupRefusal.EXCLUDED: "its settings leave the pod out (priority cutoff, newPodDelay or schedulers)",
 }
+_DETAIL_SAYS_ALL = frozenset({GroupRefusal.NO_TEMPLATE, GroupRefusal.FROM_ZERO_OFF})
+_DETAIL_SAYS_NOTHING = frozenset({GroupRefusal.PAUSED, GroupRefusal.DRY_RUN})
+_DETAIL_IS_A_SENTENCE = frozenset({GroupRefusal.LEFT_ALONE, GroupRefusal.FORBIDDEN, GroupRefusal.NOT_HEALTHY})
 
 
 def group_verdict(verdict: GroupVerdict) -> str:
@@ -87,19 +110,36 @@ def group_verdict(verdict: GroupVerdict) -> str:
         return misfit(verdict.misfit)
     if verdict.refusal is None:
         return "chosen" if verdict.used else "would fit"
-    return _REFUSALS[verdict.refusal] + (f" ({verdict.detail})" if verdict.detail else "")
+    return _refusal(verdict.refusal, verdict.detail)
+
+
+def _refusal(refusal: GroupRefusal, detail: str) -> str:
+    text = _REFUSALS[refusal]
+    if not detail or refusal in _DETAIL_SAYS_NOTHING:
+        return text
+    if refusal in _DETAIL_SAYS_ALL:
+        return detail
+    return f"{text}: {detail}" if refusal in _DETAIL_IS_A_SENTENCE else f"{text} ({detail})"
 
 
 def not_triggered(verdict: PendingVerdict) -> str:
-    """The NotTriggerScaleUp message: reasons over all groups, the commonest first."""
+    """Why no group helps: what is nearest to helping first, equally near ones by how many groups say it."""
     reasons = Counter(group_verdict(group) for group in verdict.groups)
     if not reasons:
-        return f"no node is bought: {verdict.detail or 'there is no node group that could grow'}"
-    listed = "; ".join(
+        return verdict.detail or "there is no node group that could grow"
+    nearness = {group_verdict(group): _nearness(group) for group in verdict.groups}
+    ordered = sorted(reasons.items(), key=lambda item: (nearness[item[0]], -item[1]))
+    return "; ".join(
         f"{count} {'group' if count == 1 else 'groups'}: {text}{_which(verdict.groups, text)}"
-        for text, count in reasons.most_common(8)
+        for text, count in ordered[:MAX_REASONS]
     )
-    return f"no node is bought: {listed}"
+
+
+def _nearness(verdict: GroupVerdict) -> int:
+    """A group that would fit but may not grow tells users more than one that was never meant for the pod."""
+    if verdict.misfit is None:
+        return 0
+    return 1 if verdict.misfit.plugin in (Plugin.NODE_RESOURCES_FIT, Plugin.NOT_MODELLED) else 2
 
 
 def _which(groups: Iterable[GroupVerdict], text: str) -> str:
@@ -118,7 +158,7 @@ def pending_outcome(verdict: PendingVerdict) -> str:
         case PendingOutcome.TRIGGERS:
             return "a node is bought for it"
         case PendingOutcome.NO_GROUP:
-            return not_triggered(verdict)
+            return f"no node is bought: {not_triggered(verdict)}"
         case PendingOutcome.TOO_YOUNG:
             return "younger than newPodDelay" + _about(verdict.detail)
         case PendingOutcome.IGNORED:

@@ -82,7 +82,7 @@ def _not_triggered(plan: Plan) -> Iterator[Note]:
         if verdict.outcome is PendingOutcome.NO_GROUP:
             message = phrases.not_triggered(verdict)
             yield Note(
-                message=message,
+                message=f"no node is bought: {message}",
                 reason="NotTriggerScaleUp",
                 plan_id=plan.id,
                 pods=verdict.pods[:MAX_PODS_NOTED],
@@ -122,5 +122,5 @@ def summary(plan: Plan) -> str:
         parts.append("too many unready nodes")
     stuck = sum(len(v.pods) for v in plan.pending if v.outcome is PendingOutcome.NO_GROUP)
     if stuck:
-        parts.append(f"{phrases.pods_count(stuck)} no group can hold")
+        parts.append(f"no group can hold {phrases.pods_count(stuck)}")
     return "; ".join(parts) or "nothing to do"

@@ -66,10 +66,15 @@ def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:
 
 def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
     snapshot = facts.snapshot
-    status, reason, message = True, Reason.ACCEPTED, "followed"
+    followers = sum(view.policy == policy.name for view in snapshot.pools)
+    message = f"followed by {followers} {'NodePool' if followers == 1 else 'NodePools'}"
+    status, reason = True, Reason.ACCEPTED
     if snapshot.cluster_autoscaler:
         status, reason = False, Reason.CLUSTER_AUTOSCALER_ACTIVE
-        message = f"Cluster Autoscaler is running (its Lease is held by {snapshot.cluster_autoscaler})"
+        message = (
+            f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler} holds its Lease): nothing is bought or "
+            "removed; stop one of the two"
+        )
     elif snapshot.purchases_forbidden or snapshot.removals_forbidden:
         status, reason = False, Reason.STALE_PICTURE
         message = snapshot.purchases_forbidden or snapshot.removals_forbidden
@@ -77,11 +82,11 @@ def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition
         status, reason, message = (
             False,
             Reason.CLUSTER_UNHEALTHY,
-            "too many nodes are unready: nothing is changed",
+            "too many nodes are unready (see spec.health): nothing is bought or removed until they recover",
         )
     elif policy.spec.mode is not Mode.ACTIVE:
         reason = Reason.PAUSED if policy.spec.mode is Mode.PAUSED else Reason.DRY_RUN
-        message = "nothing is bought or removed"
+        message = f"spec.mode is {policy.spec.mode.value}: reported, but nothing is bought or removed"
     return set_condition(
         before,
         ConditionType.READY,

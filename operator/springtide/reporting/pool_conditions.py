@@ -32,6 +32,10 @@ def pool_conditions(
     now: datetime,
 ) -> tuple[Condition, ...]:
     """The conditions after a pass; transition times stay where the status did."""
+    conditions = tuple(before)
+    if listing is None and conditions:
+        # A process that has just started knows less than its predecessor wrote: not a reason to say otherwise.
+        return conditions
     statements = {statement.kind: statement for statement in _usual(view, listing)}
     for finding in plan.findings:
         kind = ConditionType(finding.condition)
@@ -40,12 +44,9 @@ def pool_conditions(
     if problem is not None:
         # What is wrong with the resource itself outranks what planning found.
         statements[ConditionType.READY] = _not_ready(view.problems, problem)
-    lesser = next((problem for problem in view.problems if not problem.fatal), None)
-    if lesser is not None and not _holds(statements.get(ConditionType.DEGRADED)):
-        statements[ConditionType.DEGRADED] = Statement(
-            ConditionType.DEGRADED, True, Reason(lesser.reason), lesser.message
-        )
-    conditions = tuple(before)
+    lesser = [problem for problem in view.problems if not problem.fatal]
+    if lesser:
+        statements[ConditionType.DEGRADED] = _degraded(lesser, statements.get(ConditionType.DEGRADED))
     for statement in statements.values():
         conditions = set_condition(
             conditions,
@@ -59,8 +60,12 @@ def pool_conditions(
     return conditions
 
 
-def _holds(statement: Statement | None) -> bool:
-    return statement is not None and statement.status
+def _degraded(problems: Iterable[PoolProblem], found: Statement | None) -> Statement:
+    """What planning found comes first; then all that is wrong with a part of the pool."""
+    told = [(found.reason, found.message)] if found is not None and found.status else []
+    known = {reason for reason, _ in told}
+    told += [(Reason(one.reason), one.message) for one in problems if one.reason not in known]
+    return Statement(ConditionType.DEGRADED, True, told[0][0], "; ".join(text for _, text in told))
 
 
 def _usual(view: PoolView, listing: PoolListing | None) -> Iterator[Statement]:

@@ -51,11 +51,15 @@ class PoolFacts:
     decision: Decision | None
     errors: Mapping[str, GroupError] = field(default_factory=dict)
     """Last error by group id."""
+    ever_listed: bool = True
+    """Whether this process has read the pool's groups, so that it knows which there are."""
 
 
 def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> NodePoolStatus:
     """The status after a pass. `before` gives the transition times and the heartbeat, which stay when nothing changed."""
     view, plan = facts.view, facts.plan
+    if not facts.ever_listed:
+        return _while_unread(facts, before)
     return NodePoolStatus(
         observed_generation=view.generation,
         effective=_effective(facts),
@@ -75,6 +79,18 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
     )
 
 
+def _while_unread(facts: PoolFacts, before: NodePoolStatus) -> NodePoolStatus:
+    """Before this process has read the cloud: what the last one wrote stays, above all purchases and backoffs."""
+    return before.model_copy(
+        update={
+            "observed_generation": facts.view.generation,
+            "effective": _effective_while_unread(facts, before.effective),
+            "conditions": facts.conditions,
+            "last_decision": facts.decision or before.last_decision,
+        }
+    )
+
+
 def _effective(facts: PoolFacts) -> EffectiveSettings | None:
     """The settings in force; None while there is no policy to take them from."""
     if facts.policy_generation is None:
@@ -85,6 +101,14 @@ def _effective(facts: PoolFacts) -> EffectiveSettings | None:
         min_size=facts.plan.min_size,
         max_size=facts.plan.max_size,
     )
+
+
+def _effective_while_unread(facts: PoolFacts, before: EffectiveSettings | None) -> EffectiveSettings | None:
+    """The settings are known without the cloud; the sizes, which depend on the groups' own bounds, are not."""
+    now = _effective(facts)
+    if now is None or before is None:
+        return now
+    return now.model_copy(update={"min_size": before.min_size, "max_size": before.max_size})
 
 
 def _price(amount: float) -> str:
@@ -145,6 +169,7 @@ def _purchase(memory: GroupMemory) -> GroupPurchase | None:
         from_=purchase.from_target,
         to=purchase.to_target,
         plan_id=purchase.plan_id or None,
+        registered=purchase.registered,
     )
 
 

@@ -20,6 +20,7 @@ from springtide.api.policy_status import AutoscalerPolicyStatus
 from springtide.cluster.groups import PoolListing
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
 from springtide.planning.plan import Plan
+from springtide.reporting.condition_notes import condition_notes
 from springtide.reporting.metrics import LastPass, Metrics
 from springtide.reporting.narrator import Narrator
 from springtide.reporting.notes import Note, note_of
@@ -76,6 +77,7 @@ class Reporter:
         self._errors: dict[tuple[str, str], GroupError] = {}
         self._statuses: dict[str, NodePoolStatus] = {}
         self._policy_statuses: dict[str, AutoscalerPolicyStatus] = {}
+        self._told_conditions: dict[str, tuple[Condition, ...]] = {}
         self._last_plan: Plan | None = None
         self._waiting: PassReport | None = None
         self._wake = asyncio.Event()
@@ -94,17 +96,21 @@ class Reporter:
         if note is not None:
             self._tell(note)
 
-    def passed(self, report: PassReport) -> None:
-        """A pass ended: say what is new, and have the statuses written."""
-        for note in plan_notes(report.plan, self._last_plan, report.snapshot):
+    def planned(self, plan: Plan, snapshot: Snapshot) -> None:
+        """A plan was made: say what is new in it, before its outcomes are told."""
+        for note in plan_notes(plan, self._last_plan, snapshot):
             self._tell(note)
             if note.reason == "ScaleUpFinished":
                 self._metrics.purchase_fulfilled(note.pool, timedelta(seconds=float(note.fields["seconds"])))
-        self._last_plan = report.plan
+        self._last_plan = plan
+
+    def passed(self, report: PassReport) -> None:
+        """A pass ended: say which conditions changed, and have the statuses written."""
         self._waiting = report
         self._idle.clear()
         self._wake.set()
         conditions = {view.name: self._conditions(view, report) for view in report.snapshot.pools}
+        self._tell_changes(report, conditions)
         cause = next(iter(report.causes), "scan")
         last = LastPass(report.plan, conditions)
         ended = self._clock().timestamp()
@@ -114,9 +120,19 @@ class Reporter:
         """A pass ended with an error (which the engine has logged)."""
         self._metrics.pass_failed()
 
+    def _tell_changes(self, report: PassReport, conditions: Mapping[str, tuple[Condition, ...]]) -> None:
+        """Compared with what was told last, not with what is written: writing may lag behind."""
+        told = {}
+        for view in report.snapshot.pools:
+            before = self._told_conditions.get(view.uid, report.pools[view.name].status.conditions)
+            told[view.uid] = conditions[view.name]
+            for note in condition_notes(view.name, before, conditions[view.name], plan_id=report.plan.id):
+                self._tell(note)
+        self._told_conditions = told
+
     def _tell(self, note: Note) -> None:
         self._narrator.tell(note)
-        if note.pool:
+        if note.pool and note.decides:
             summary = note.message[:1024]
             plan_id = note.plan_id or None
             self._decisions[note.pool] = Decision(
@@ -172,6 +188,7 @@ class Reporter:
             conditions=conditions,
             decision=self._decisions.get(view.name),
             errors=self._group_errors(view.name, before),
+            ever_listed=_ever_listed(report.listings.get(view.name)),
         )
         status = pool_status(facts, before, now=report.plan.now)
         self._statuses[view.uid] = status
@@ -244,6 +261,10 @@ class Reporter:
         plan = report.plan.pools[view.name]
         listing = report.listings.get(view.name)
         return pool_conditions(before, view, plan, listing, now=report.plan.now)
+
+
+def _ever_listed(listing: PoolListing | None) -> bool:
+    return listing is not None and listing.read_at is not None
 
 
 def _invalid(

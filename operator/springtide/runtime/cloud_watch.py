@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from springtide.api.conditions import Reason
 from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import NodeGroup, PoolListing
 from springtide.providers.base import Provider
@@ -33,8 +34,11 @@ class CloudWatch:
         idle: timedelta,
         busy: timedelta,
         changed: Callable[[str], None],
+        not_installed: Mapping[str, str] | None = None,
     ) -> None:
+        """`not_installed`: kinds that cannot be read, and what to do about it."""
         self._providers = providers
+        self._not_installed = not_installed or {}
         self._idle, self._busy = idle.total_seconds(), busy.total_seconds()
         self._changed = changed
         self._pools: dict[str, tuple[NodePool, ...]] = {}
@@ -46,8 +50,16 @@ class CloudWatch:
     def follow(self, pools: Iterable[NodePool]) -> None:
         """From now on read the groups of these pools; new or changed ones at once."""
         by_kind: dict[str, list[NodePool]] = {kind: [] for kind in self._providers}
+        unreadable: dict[str, PoolListing] = {}
         for pool in pools:
-            by_kind.get(pool.spec.provider.kind, []).append(pool)
+            kind = pool.spec.provider.kind
+            if kind in by_kind:
+                by_kind[kind].append(pool)
+            else:
+                error = self._not_installed.get(kind, f"this operator has no provider {kind!r}")
+                unreadable[pool.name] = PoolListing(
+                    pool=pool.name, error=error, error_reason=Reason.PROVIDER_NOT_INSTALLED
+                )
         for kind, members in by_kind.items():
             before = {pool.name: pool.spec for pool in self._pools.get(kind, ())}
             self._pools[kind] = tuple(members)
@@ -56,6 +68,7 @@ class CloudWatch:
         names = {pool.name for members in by_kind.values() for pool in members}
         for gone in set(self.listings) - names:
             del self.listings[gone]
+        self.listings.update(unreadable)
 
     def hurry(self, kinds: Iterable[str]) -> None:
         """These kinds have something outstanding: read them at the quick cadence until told otherwise."""

@@ -178,6 +178,7 @@ class Engine:
         with phases.of("plan"):
             # A thread: numpy and HiGHS let go of the interpreter, and the informers go on meanwhile.
             plan = await asyncio.to_thread(make_plan, snapshot)
+        self._reporter.planned(plan, snapshot)
         with phases.of("actuate"):
             await self._actuate(snapshot, plan)
         self._count(causes)

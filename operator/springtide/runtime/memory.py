@@ -24,6 +24,7 @@ from springtide.api.nodepool_status import GroupStatus, NodePoolStatus
 from springtide.cluster.groups import FailureClass, LaunchFailure
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase
 from springtide.planning.plan import GroupPlan, Plan, PoolPlan
+from springtide.planning.upcoming import remembered
 from springtide.reporting.reporter import Remembered
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=3)
@@ -45,13 +46,9 @@ class PoolMemory:
     def with_purchase(self, group: str, purchase: OutstandingPurchase) -> PoolMemory:
         """After the cloud acknowledged a raised target."""
         before = self.groups.get(group, GroupMemory())
-        # One record a group: a purchase on top of an outstanding one keeps the older `from`, so that "to - from" is
-        # all that is still awaited, and takes the newer `since`, so that the new nodes get their full time.
-        origin = before.purchase.from_target if before.purchase else purchase.from_target
-        merged = replace(purchase, from_target=origin)
         return replace(
             self,
-            groups={**self.groups, group: replace(before, purchase=merged)},
+            groups={**self.groups, group: replace(before, purchase=purchase)},
             last_scale_up=purchase.since,
         )
 
@@ -96,6 +93,7 @@ def _group_from_status(group: GroupStatus) -> GroupMemory:
             from_target=group.purchase.from_,
             to_target=group.purchase.to,
             plan_id=group.purchase.plan_id or "",
+            registered=group.purchase.registered,
         )
     if group.backoff is not None:
         backoff = Backoff(
@@ -130,6 +128,7 @@ class Memories:
         self.refusals: dict[tuple[str, str], LaunchFailure] = {}
         """By (pool, group): the last purchase that the cloud refused outright. Planning sees it as a launch failure."""
         self._uids: dict[str, str] = {}
+        self._known: dict[tuple[str, str], GroupPlan] = {}
 
     def follow(self, pools: Iterable[NodePool]) -> None:
         """Take up new pools from their status, forget those that are gone (or were made anew under the same name)."""
@@ -148,6 +147,9 @@ class Memories:
         for name, pool in plan.pools.items():
             if name in self.by_pool and pool.groups:
                 self.by_pool[name] = self.by_pool[name].after_plan(pool)
+        self._known = {
+            (name, group.group): group for name, pool in plan.pools.items() for group in pool.groups
+        }
 
     def remember(self, outcome: Outcome) -> None:
         """Take over what became of a decision."""
@@ -156,8 +158,7 @@ class Memories:
             return
         match outcome:
             case PurchaseAcknowledged(before=before, target=target) if target > before:
-                purchase = OutstandingPurchase(outcome.at, before, target, outcome.plan_id)
-                self.by_pool[outcome.pool] = memory.with_purchase(outcome.group, purchase)
+                self.by_pool[outcome.pool] = memory.with_purchase(outcome.group, self._outstanding(outcome))
             case PurchaseRefused(message=message) | PurchaseFailed(message=message, ambiguous=False):
                 self._refused(outcome, message)
             case RemovalDone():
@@ -168,6 +169,18 @@ class Memories:
                 self.by_pool[outcome.pool] = replace(memory, last_scale_down_failure=outcome.at)
             case _:
                 pass
+
+    def _outstanding(self, outcome: PurchaseAcknowledged) -> OutstandingPurchase:
+        """The purchase to remember, with what the one before it still waits for."""
+        known = self._known.get((outcome.pool, outcome.group))
+        return remembered(
+            since=outcome.at,
+            before=outcome.before,
+            to=outcome.target,
+            plan_id=outcome.plan_id,
+            missing_before=known.missing if known else 0,
+            registered=known.counts.registered if known else 0,
+        )
 
     def _refused(self, outcome: Outcome, message: str) -> None:
         self.refusals[outcome.pool, outcome.group] = LaunchFailure(

@@ -108,12 +108,12 @@ async def running(
         )
         client = await stack.enter_async_context(KubeClient(load_access))
         await _check_cluster(client)
-        providers = _providers(settings)
+        providers, not_installed = _providers(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         cluster = ClusterWatch(client)
         engine, clouds, metrics, recorder, reporter, actuator = _assemble(
-            settings, client, cluster, providers
+            settings, client, cluster, providers, not_installed
         )
         cluster.state.on_wake_up(engine.wake)
         app = make_app(registry=metrics.registry, healthy=engine.unhealthy, ready=engine.unready)
@@ -150,20 +150,26 @@ async def running(
             await asyncio.gather(failed, return_exceptions=True)
 
 
-def _providers(settings: OperatorSettings) -> dict[str, Provider]:
+def _providers(settings: OperatorSettings) -> tuple[dict[str, Provider], dict[str, str]]:
+    """The providers by kind; and the kinds that lack something, with what to do about it."""
     provider_settings = ProviderSettings(cluster_name=settings.cluster_name, clock=utc_now)
-    providers = {}
+    providers, not_installed = {}, {}
     for kind in sorted(kinds()):
         try:
             providers[kind] = load(kind, provider_settings)
         except ProviderNotInstalledError as error:
             # Its pools say so in their condition; the others work.
             logger.info("%s", error)
-    return providers
+            not_installed[kind] = str(error)
+    return providers, not_installed
 
 
 def _assemble(
-    settings: OperatorSettings, client: KubeClient, cluster: ClusterWatch, providers: dict[str, Provider]
+    settings: OperatorSettings,
+    client: KubeClient,
+    cluster: ClusterWatch,
+    providers: dict[str, Provider],
+    not_installed: dict[str, str],
 ) -> tuple[Engine, CloudWatch, Metrics, EventRecorder, Reporter, Actuator]:
     """Make the parts and tie the knot between actuator and engine (each tells the other)."""
     metrics, memories = Metrics(), Memories()
@@ -200,6 +206,7 @@ def _assemble(
         idle=settings.provider_refresh,
         busy=settings.provider_busy_refresh,
         changed=cloud_changed,
+        not_installed=not_installed,
     )
     engine = Engine(
         cluster=cluster,

@@ -17,7 +17,7 @@ from springtide.cluster.groups import (
 )
 from springtide.cluster.records import NodeRecord, Taint, TaintEffect
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase, PoolView, Snapshot
-from springtide.planning.plan import GroupPlan, NodeCounts, PendingOutcome, Plan, Purchase, PurchaseReason
+from springtide.planning.plan import GroupPlan, NodeCounts, PendingOutcome, Plan
 from springtide.planning.planner import plan
 from springtide.planning.readiness import NodeState, healthy, node_state
 from springtide.planning.upcoming import remembered
@@ -41,7 +41,9 @@ from tests.unit.planning.world import (
 def purchase(
     *, since: datetime, before: int = 0, to: int = 1, plan_id: str = "plan-0"
 ) -> OutstandingPurchase:
-    return OutstandingPurchase(since=since, from_target=before, to_target=to, plan_id=plan_id)
+    return OutstandingPurchase(
+        since=since, from_target=before, to_target=to, plan_id=plan_id, registered=before
+    )
 
 
 def grown(
@@ -190,14 +192,15 @@ def test_an_instance_that_lost_its_node_is_not_waited_for() -> None:
 def test_nor_does_it_pass_for_the_node_that_has_come() -> None:
     own = group(nodes=["old", "new"], instances=[instance_of("zombie")])
     nodes = [node("old"), node("new", created_at=ago(seconds=30))]
-    made = plan(snapshot(grown(own, purchase(since=ago(minutes=1), before=2, to=3)), nodes=nodes))
+    # Of the two instances there were, only one was a Node.
+    bought = replace(purchase(since=ago(minutes=1), before=2, to=3), registered=1)
+    made = plan(snapshot(grown(own, bought), nodes=nodes))
     assert of_group(made).purchase_done
     assert of_group(made).outstanding is None
 
 
 def test_a_new_purchase_goes_on_waiting_for_what_the_earlier_one_lacks() -> None:
-    more = Purchase("p", "asg-a", from_target=3, to_target=5, max_size=9, reason=PurchaseReason.PENDING_PODS)
-    merged = remembered(more, since=NOW, plan_id="plan-1", missing_before=2)
+    merged = remembered(since=NOW, before=3, to=5, plan_id="plan-1", missing_before=2, registered=1)
     assert merged == purchase(since=NOW, before=1, to=5, plan_id="plan-1")
 
 

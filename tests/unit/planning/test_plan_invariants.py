@@ -13,10 +13,11 @@ from springtide.api.settings import Expander, Mode
 from springtide.cluster.groups import NodeGroup
 from springtide.cluster.records import NodeRecord, PodPhase, PodRecord
 from springtide.cluster.shape import PodShape, Unmodelled
-from springtide.cluster.snapshot import GroupMemory, OutstandingPurchase, PoolView, Snapshot
+from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
 from springtide.planning.limits import pool_bounds
 from springtide.planning.plan import PendingOutcome, Plan
 from springtide.planning.planner import plan
+from springtide.planning.upcoming import remembered
 from tests.unit.planning.world import (
     GIB,
     LONG_AGO,
@@ -339,11 +340,13 @@ def after_acknowledgement(world: Snapshot, made: Plan) -> Snapshot:
             planned = next(g for g in made.pools[owner.name].groups if g.group == each.id)
             if purchase is not None:
                 memory[each.id] = GroupMemory(
-                    purchase=OutstandingPurchase(
+                    purchase=remembered(
                         since=NOW,
-                        from_target=purchase.from_target - planned.missing,
-                        to_target=purchase.to_target,
+                        before=purchase.from_target,
+                        to=purchase.to_target,
                         plan_id=made.id,
+                        missing_before=planned.missing,
+                        registered=planned.counts.registered,
                     ),
                     ever_matched=True,
                 )
