@@ -80,6 +80,7 @@ lint: $(PROJECT) ## formatting, lint, types, layers, drift of generated files, a
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit/test_docs_drift.py tests/unit/test_docs_stand_alone.py
 
