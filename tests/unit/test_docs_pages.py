@@ -110,9 +110,9 @@ def event_reasons() -> Iterator[str]:
         source = (REPOSITORY / "operator/springtide/reporting" / name).read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Note":
-                (reason,) = [word.value for word in node.keywords if word.arg == "reason"]
-                assert isinstance(reason, ast.Constant)
-                yield str(reason.value)
+                for reason in [word.value for word in node.keywords if word.arg in ("reason", "pod_reason")]:
+                    assert isinstance(reason, ast.Constant)
+                    yield str(reason.value)
 
 
 def test_every_event_reason_is_documented() -> None:
