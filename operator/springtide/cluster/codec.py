@@ -97,8 +97,8 @@ class RecordCodec(Generic[W, T]):
         try:
             wires = self._events.decode_lines(lines)
         except msgspec.ValidationError:
-            # An ERROR event carries a Status object, whose `status` is a text: it does not fit the envelope of
-            # kinds that have a status. Rare enough to decode the chunk again, line by line.
+            # An ERROR event carries a Status object, whose `status` is a text, and a BOOKMARK of a pod has null for
+            # its containers: neither fits the envelope. Rare enough to decode the chunk again, line by line.
             return [self._event_of_line(line) for line in lines.splitlines() if line]
         if any(wire.type is EventType.ERROR for wire in wires):
             # It did fit, because this kind's status is not read, but what it says was lost.
@@ -109,6 +109,9 @@ class RecordCodec(Generic[W, T]):
         raw = _RAW_EVENTS.decode(line)
         if raw.type is EventType.ERROR:
             return _error_event(msgspec.json.decode(raw.object))
+        if raw.type is EventType.BOOKMARK:
+            metadata = msgspec.json.decode(raw.object, type=ObjectWire).metadata
+            return Event(type=raw.type, resource_version=metadata.resource_version)
         return self._event(self._events.decode(line))
 
     def _event(self, wire: _EventWire[W]) -> Event[T]:
