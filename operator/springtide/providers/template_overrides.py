@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from springtide.api import nodepool as api
-from springtide.cluster.quantity import NANO_PER_UNIT, parse_amount, parse_nano
+from springtide.cluster.quantity import NANO_PER_UNIT, parse_amount, parse_nano, render_quantity
 from springtide.cluster.records import Resources, Taint, TaintEffect
 
 _STARTUP_PREFIXES = (
@@ -67,6 +67,19 @@ def with_overrides(known: OverriddenTemplate, spec: api.NodeTemplate | None) -> 
         taints=tuple(lasting),
         startup_taints=startup,
     )
+
+
+def beyond_capacity(template: OverriddenTemplate) -> str:
+    """What is allocatable beyond the capacity, for users: "cpu 64, but the capacity is 4"; empty: nothing.
+
+    The API server compares the two where spec.template gives both; here one of them is the provider's.
+    """
+    for name, allocatable in template.allocatable.items():
+        capacity = template.capacity.get(name, allocatable)
+        if allocatable > capacity:
+            shown = render_quantity(name, allocatable), render_quantity(name, capacity)
+            return f"{name} {shown[0]}, but the capacity is {shown[1]}"
+    return ""
 
 
 def _taint(taint: api.Taint) -> Taint:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from springtide.api.nodepool import NodeTemplate
 from springtide.cluster.groups import Template
 from springtide.cluster.records import Taint, TaintEffect
 from springtide.providers.aws.groups import AutoScalingGroup, Launch, parse_group
@@ -37,8 +38,8 @@ def machine(name: str, *, cpu: int = 4, gib: int = 16, arch: str = "amd64", gpus
     return Machine(instance_type=name, arch=arch, capacity=capacity, source="EC2")
 
 
-def build(asg: AutoScalingGroup, *machines: Machine) -> BuiltTemplate:
-    return build_template(asg, machines, region="us-east-1", overrides=None, hourly_price=None)
+def build(asg: AutoScalingGroup, *machines: Machine, overrides: NodeTemplate | None = None) -> BuiltTemplate:
+    return build_template(asg, machines, region="us-east-1", overrides=overrides, hourly_price=None)
 
 
 def template(asg: AutoScalingGroup, *machines: Machine) -> Template:
@@ -115,3 +116,30 @@ def test_a_wrong_tag_is_left_out_and_named(tag: str, value: str, complaint: str)
     [problem] = read.problems
     assert f"{tag}={value}" in problem
     assert complaint in problem
+
+
+@pytest.mark.parametrize(
+    ("template", "contradiction"),
+    [
+        pytest.param(
+            {"allocatable": {"cpu": 64}},
+            "cpu 64, but the capacity is 4 (instance type m5.xlarge (EC2) + spec.template)",
+            id="more allocatable than the type has",
+        ),
+        pytest.param(
+            {"capacity": {"memory": "8Gi"}, "allocatable": {"cpu": 4, "memory": "9Gi"}},
+            "memory 9Gi, but the capacity is 8Gi (instance type m5.xlarge (EC2) + spec.template)",
+            id="more than the template's own capacity",
+        ),
+        pytest.param({"allocatable": {"cpu": "3920m", "memory": "15Gi"}}, "", id="less"),
+        pytest.param(
+            {"allocatable": {"example.com/widget": 2}}, "", id="a resource the type knows nothing of"
+        ),
+    ],
+)
+def test_allocatable_beyond_the_capacity_is_no_template(
+    template: dict[str, object], contradiction: str
+) -> None:
+    built = build(group(), machine("m5.xlarge"), overrides=NodeTemplate.model_validate(template))
+    assert built.contradiction == contradiction
+    assert (built.template is None) is bool(contradiction)

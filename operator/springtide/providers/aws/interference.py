@@ -55,8 +55,13 @@ class ScalingPolicies:
 
 def interference(group: AutoScalingGroup, policies: Iterable[str]) -> tuple[str, ...]:
     """What else changes this group, one phrase each, for users."""
-    found = [f"scaling policy {name}" for name in sorted(policies)]
+    found = [
+        f"scaling policy {name} changes its size, too; delete or disable that policy"
+        for name in sorted(policies)
+    ]
     # In a single zone there is nothing to balance.
     if len(group.zones) > 1 and "AZRebalance" not in group.suspended:
-        found.append("AZRebalance is active")
+        found.append(
+            "AZRebalance is active, so AWS may replace nodes without draining them; suspend that process"
+        )
     return tuple(found)

@@ -92,7 +92,9 @@ class RegionListing:
             hourly_price=pool.spec.hourly_price,
         )
         problems = [_template_problem(group, text) for text in built.problems]
-        if built.template is None:
+        if built.contradiction:
+            problems.append(_contradiction(group, built.contradiction))
+        elif built.template is None:
             problems.append(_no_template(group, unknown))
         node_group = NodeGroup(
             id=group.name,
@@ -152,4 +154,14 @@ def _no_template(group: AutoScalingGroup, why: Sequence[str]) -> PoolProblem:
         message=f"spec.template.capacity: what a node of Auto Scaling group {group.name!r} looks like is not known "
         f"({'; '.join(why)}); give at least cpu and memory there, or make its launch template readable",
         fatal=False,
+    )
+
+
+def _contradiction(group: AutoScalingGroup, text: str) -> PoolProblem:
+    field = "spec.template.allocatable"
+    return PoolProblem(
+        reason=Reason.INVALID_SPEC,
+        field=field,
+        message=f"{field}: gives a node of Auto Scaling group {group.name!r} {text}; "
+        "lower it, or raise the resource in spec.template.capacity",
     )

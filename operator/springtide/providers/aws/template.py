@@ -26,7 +26,13 @@ from springtide.cluster.records import Resources, Taint, TaintEffect
 from springtide.providers.aws.groups import AutoScalingGroup, Launch, LaunchTemplateRef
 from springtide.providers.aws.instance_types import MOST_PODS, InstanceType, packaged_prices
 from springtide.providers.aws.launches import Launches, LaunchFacts
-from springtide.providers.template_overrides import OverriddenTemplate, price_of, resources_of, with_overrides
+from springtide.providers.template_overrides import (
+    OverriddenTemplate,
+    beyond_capacity,
+    price_of,
+    resources_of,
+    with_overrides,
+)
 
 TAG_PREFIX = "k8s.io/cluster-autoscaler/node-template/"
 _MIB = 1024**2
@@ -50,6 +56,8 @@ class BuiltTemplate:
 
     template: Template | None
     problems: tuple[str, ...] = ()
+    contradiction: str = ""
+    """What spec.template.allocatable has beyond the capacity: a pod planned on it would never fit."""
 
 
 def build_template(
@@ -77,6 +85,8 @@ def build_template(
     ]
     if not {"cpu", "memory"} <= layered.capacity.keys():
         return BuiltTemplate(None, tags.problems)
+    if contradiction := beyond_capacity(layered):
+        return BuiltTemplate(None, tags.problems, f"{contradiction} ({' + '.join(filter(None, sources))})")
     price = price_of(hourly_price)
     if price is None and machines:
         price = packaged_prices().get(machines[0].instance_type)
