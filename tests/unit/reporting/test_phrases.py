@@ -1,0 +1,135 @@
+"""What users read of verdicts: every reason has words, the nearest comes first, nothing is said twice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from springtide.cluster.shape import Unmodelled
+from springtide.planning.plan import (
+    BlockReason,
+    GroupRefusal,
+    GroupVerdict,
+    NodeVerdict,
+    PendingOutcome,
+    PendingVerdict,
+    PodBlock,
+)
+from springtide.reporting import phrases
+from springtide.scheduling.verdict import Misfit, Plugin
+from tests.unit.planning.world import shape
+
+GIB = 2**30
+
+
+def group(name: str = "asg", *, pool: str = "general", **verdict: object) -> GroupVerdict:
+    return GroupVerdict(pool=pool, group=name, **verdict)  # type: ignore[arg-type]
+
+
+def short_of(resource: str, *, requested: int, free: int) -> Misfit:
+    return Misfit(plugin=Plugin.NODE_RESOURCES_FIT, subject=resource, requested=requested, free=free)
+
+
+def unhelped(*groups: GroupVerdict, detail: str = "") -> PendingVerdict:
+    return PendingVerdict(
+        shape=shape(), pods=(), outcome=PendingOutcome.NO_GROUP, groups=groups, detail=detail
+    )
+
+
+@pytest.mark.parametrize("refusal", GroupRefusal)
+@pytest.mark.parametrize("detail", ["", "max 8"])
+def test_every_refusal_has_words(refusal: GroupRefusal, detail: str) -> None:
+    told = phrases.group_verdict(group(refusal=refusal, detail=detail))
+    assert told or (not detail and refusal is GroupRefusal.NO_TEMPLATE)
+    assert not re.search(r"\(\)|: $", told)
+
+
+@pytest.mark.parametrize("plugin", Plugin)
+def test_every_misfit_has_words(plugin: Plugin) -> None:
+    assert phrases.misfit(Misfit(plugin=plugin, subject="cpu"))
+
+
+@pytest.mark.parametrize("constraint", Unmodelled)
+def test_constraints_that_are_not_simulated_are_told_in_the_words_of_the_manifest(
+    constraint: Unmodelled,
+) -> None:
+    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject=constraint.value))
+    assert re.fullmatch(rf"{constraint.value} \(.+\) is not simulated yet, so no node is bought for it", told)
+    assert "of the pod" not in told
+
+
+def test_several_such_constraints_are_all_named() -> None:
+    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject="PodTopologySpread, VolumeBinding"))
+    assert "PodTopologySpread (" in told
+    assert "VolumeBinding (" in told
+
+
+@pytest.mark.parametrize("block", [block for block in BlockReason if block is not BlockReason.BLOCKED_BY_POD])
+def test_every_reason_that_keeps_a_node_has_words(block: BlockReason) -> None:
+    assert phrases.node_block(NodeVerdict(node="n", pool="p", group="g", block=block))
+
+
+@pytest.mark.parametrize("pod_block", PodBlock)
+def test_a_pod_that_keeps_its_node_is_named_with_rule_and_code(pod_block: PodBlock) -> None:
+    verdict = NodeVerdict(
+        node="n",
+        pool="p",
+        group="g",
+        block=BlockReason.BLOCKED_BY_POD,
+        pod="shop/cart-0",
+        pod_block=pod_block,
+    )
+    assert re.fullmatch(rf"pod shop/cart-0: .+ \({pod_block.value}\)", phrases.node_block(verdict))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        pytest.param(
+            group(misfit=short_of("cpu", requested=64_000, free=3_920)),
+            "needs 64 cpu, a fresh node has 3.92 free",
+            id="too large",
+        ),
+        pytest.param(
+            group(misfit=short_of("memory", requested=32 * GIB, free=16 * GIB)),
+            "needs 32Gi memory, a fresh node has 16Gi free",
+            id="too much memory",
+        ),
+        pytest.param(
+            group(refusal=GroupRefusal.MAX_REACHED, detail="max 8"), "max size reached (max 8)", id="max"
+        ),
+        pytest.param(
+            group(refusal=GroupRefusal.LEFT_ALONE, detail="spec.policyRef.name: there is none"),
+            "its NodePool is not ready: spec.policyRef.name: there is none",
+            id="a sentence after a colon",
+        ),
+        pytest.param(
+            group(refusal=GroupRefusal.NO_TEMPLATE, detail="unknown nodes: set spec.template"),
+            "unknown nodes: set spec.template",
+            id="the detail says it all",
+        ),
+        pytest.param(group(refusal=GroupRefusal.PAUSED, detail="mode Paused"), "paused", id="or nothing new"),
+    ],
+)
+def test_why_a_group_does_not_help(verdict: GroupVerdict, told: str) -> None:
+    assert phrases.group_verdict(verdict) == told
+
+
+def test_what_is_nearest_to_helping_comes_first() -> None:
+    elsewhere = Misfit(plugin=Plugin.NODE_AFFINITY, subject="zone=b")
+    verdict = unhelped(
+        group("a", misfit=elsewhere),
+        group("b", misfit=elsewhere),
+        group("c", misfit=short_of("cpu", requested=8000, free=4000)),
+        group("d", refusal=GroupRefusal.MAX_REACHED, detail="max 3"),
+    )
+    assert phrases.not_triggered(verdict) == (
+        "1 group: max size reached (max 3) [general/d]; "
+        "1 group: needs 8 cpu, a fresh node has 4 free [general/c]; "
+        "2 groups: node selector or affinity does not match (zone=b) [general/a, general/b]"
+    )
+
+
+def test_without_any_group_that_is_said() -> None:
+    assert phrases.not_triggered(unhelped()) == "there is no node group that could grow"
