@@ -68,8 +68,8 @@ devcluster: $(PROJECT) ## keep a control plane and its cloud up in the foregroun
 	@$(BIN)/python -m devcluster $(ARGS)
 
 .PHONY: test
-test: $(PROJECT) ## unit, conformance and fault tests
-	@$(BIN)/python -m pytest tests/unit tests/conformance tests/faults -m "not e2e" $(ARGS)
+test: $(PROJECT) ## all tests that need no control plane: unit, scenarios, conformance, faults
+	@$(BIN)/python -m pytest tests --ignore=tests/e2e -m "not e2e" $(ARGS)
 
 .PHONY: e2e
 e2e: $(PROJECT) ## end-to-end tests on the real control plane
