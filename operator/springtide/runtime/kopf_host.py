@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -67,11 +67,17 @@ def session_login(load_access: AccessLoader) -> Any:
 
 @asynccontextmanager
 async def hosted(
-    registry: kopf.OperatorRegistry, *, load_access: AccessLoader, memo: object
+    registry: kopf.OperatorRegistry,
+    *,
+    load_access: AccessLoader,
+    memo: object,
+    listen: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[asyncio.Future[None]]:
     """Run kopf until the context ends; the yielded future ends when kopf does so by itself (an error).
 
     kopf.operator() would wait 5 s for every task started after it, ours included; its tasks are run here instead.
+    `listen` installs the signal handlers of the process: kopf has just replaced them by its own, which would end kopf
+    and nothing else.
     """
     settings = kopf.OperatorSettings()
     configure(settings)
@@ -85,6 +91,7 @@ async def hosted(
         standalone=True,
         ready_flag=ready,
     )
+    listen()
     ended = asyncio.ensure_future(_first_end(list(tasks)))
     try:
         await _until_ready(ready, ended)

@@ -83,9 +83,15 @@ class Parts:
     http_port: int
 
 
-async def serve_until(settings: OperatorSettings, register: RegisterHandlers, stop: asyncio.Event) -> None:
-    """Run until `stop` is set. Raises StartError, or whatever made a part fail."""
-    async with running(settings, register) as (_, failed):
+async def serve_until(
+    settings: OperatorSettings,
+    register: RegisterHandlers,
+    stop: asyncio.Event,
+    *,
+    listen: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until `stop` is set. Raises StartError, or whatever made a part fail. `listen`: see kopf_host.hosted."""
+    async with running(settings, register, listen=listen) as (_, failed):
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         either: list[asyncio.Future[Any]] = [stopping, failed]
         try:
@@ -99,7 +105,7 @@ async def serve_until(settings: OperatorSettings, register: RegisterHandlers, st
 
 @asynccontextmanager
 async def running(
-    settings: OperatorSettings, register: RegisterHandlers
+    settings: OperatorSettings, register: RegisterHandlers, *, listen: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[Parts, asyncio.Future[None]]]:
     """An operator that runs for as long as the context; the future ends with the error of a part that fails."""
     async with AsyncExitStack() as stack:
@@ -139,7 +145,9 @@ async def running(
         stack.push_async_callback(_stop, tasks, actuator, recorder, reporter)
         await _until_synced(cluster)
         registry = register(kopf.OperatorRegistry())
-        ended = await stack.enter_async_context(hosted(registry, load_access=load_access, memo=engine))
+        ended = await stack.enter_async_context(
+            hosted(registry, load_access=load_access, memo=engine, listen=listen)
+        )
         logger.info("springtide %s is watching; probes and metrics on port %d", __version__, bound)
         engine.wake("start")
         failed = asyncio.ensure_future(_first_failure([*tasks, ended]))
@@ -301,10 +309,13 @@ def run(settings: OperatorSettings, register: RegisterHandlers) -> int:
 async def _run_until_signal(settings: OperatorSettings, register: RegisterHandlers) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, stop.set)
-    serving = asyncio.ensure_future(serve_until(settings, register, stop))
+
+    def listen() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+    listen()
+    serving = asyncio.ensure_future(serve_until(settings, register, stop, listen=listen))
     stopping = asyncio.ensure_future(stop.wait())
     # Also while it is still starting (no API server yet), a signal ends it at once.
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
