@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.cloud.failures import NeverRegisters, NoCapacity
+from devcluster.cloud.failures import NeverRegisters, NoCapacity, SlowBoot
 from tests.e2e.world import Manifest, World, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -40,9 +40,10 @@ async def test_a_burst_of_a_thousand_pods_over_three_pools(world: World) -> None
         for app, replicas in zip(apps, (334, 333, 333), strict=True):
             await world.running(app, replicas, timeout=60)
     for group in groups:
-        # 32 pods of 500m fit 16 vCPU: 11 nodes hold 333 and 334.
-        assert len(await world.nodes(group)) == 11
-        assert world.raises(group)[-1] == 11
+        # 32 pods of 500m fit 16 vCPU: 11 nodes hold 333 and 334. A burst that drags on is bought for in portions; what
+        # they leave free is used by the next, but for the last pods that the scheduler put elsewhere meanwhile.
+        assert 11 <= len(await world.nodes(group)) <= 12
+        assert world.raises(group) == sorted(world.raises(group))
 
 
 async def test_taints_and_affinity_pick_the_right_pool(world: World) -> None:
@@ -139,11 +140,9 @@ async def test_an_instance_that_never_registers_is_given_back(world: World) -> N
 
 
 async def test_no_more_is_bought_for_pods_that_wait_for_a_booting_node(world: World) -> None:
-    from devcluster.cloud.failures import SlowBoot
-
     group = await world.group()
     await world.pool(group, policy=await world.policy())
-    world.cloud.failures.add(SlowBoot(4.0, group=group))
+    world.cloud.failures.add(SlowBoot(seconds=4.0, group=group))
     async with world.operator():
         app = await world.deployment(3, nodeSelector={"group": group})
         await world.running(app, 3)

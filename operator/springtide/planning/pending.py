@@ -94,6 +94,8 @@ def sort_out(
         pools_by_rules.setdefault(_Rules.of(pool.settings.scale_up), set()).add(pool.name)
     rules = pools_by_rules or {_Rules.of(ScaleUpSettings()): set()}
     nominated: list[PodRecord] = []
+    pods = tuple(pods)
+    refused = _refused_shapes(pods)
     asking: dict[tuple[PodShape, frozenset[str]], list[PodRecord]] = {}
     waiting: dict[tuple[PodShape, PendingOutcome, str], list[PodRecord]] = {}
     due: list[datetime] = []
@@ -101,7 +103,7 @@ def sort_out(
         if pod.nominated_node_name in node_names:
             nominated.append(pod)
             continue
-        objections = {each: _objection(pod, rules=each, now=now) for each in rules}
+        objections = {each: _objection(pod, rules=each, refused=refused, now=now) for each in rules}
         first = next(iter(objections.values()))
         due += [objection.until for objection in objections.values() if objection and objection.until]
         if first is not None and all(objections.values()):
@@ -133,9 +135,21 @@ def _closed(
 _NONE_CLOSED: frozenset[str] = frozenset()
 
 
-def _objection(pod: PodRecord, *, rules: _Rules, now: datetime) -> _Objection | None:
+_Refused = frozenset[tuple[PodShape, str]]
+"""Shapes of which a scheduler, by name, has refused a pod."""
+
+
+def _refused_shapes(pods: Iterable[PodRecord]) -> _Refused:
+    """The scheduler cannot tell pods of one shape apart: what it said of one holds for those it has not come to yet.
+
+    So a burst is planned whole, although the scheduler is still busy refusing its pods one by one.
+    """
+    return frozenset((pod.shape, pod.scheduler_name) for pod in pods if pod.unschedulable_since is not None)
+
+
+def _objection(pod: PodRecord, *, rules: _Rules, refused: _Refused, now: datetime) -> _Objection | None:
     """Why the pod asks for nothing under these settings; None: it does."""
-    ignored = _ignored(pod, rules=rules)
+    ignored = _ignored(pod, rules=rules, refused=refused)
     if ignored:
         return _Objection(PendingOutcome.IGNORED, ignored)
     delay = _delay(pod, rules=rules)
@@ -148,14 +162,15 @@ def _objection(pod: PodRecord, *, rules: _Rules, now: datetime) -> _Objection | 
     return None
 
 
-def _ignored(pod: PodRecord, *, rules: _Rules) -> str:
+def _ignored(pod: PodRecord, *, rules: _Rules, refused: _Refused) -> str:
     if pod.gated:
         return "held by scheduling gates"
     if pod.is_daemon:
         return "a DaemonSet's pod: it belongs to one node, a new one would not help"
     if pod.shape.priority < rules.cutoff:
         return f"priority {pod.shape.priority} is below the cutoff {rules.cutoff}"
-    if pod.unschedulable_since is None and pod.scheduler_name not in rules.bypassed:
+    seen = pod.unschedulable_since is not None or (pod.shape, pod.scheduler_name) in refused
+    if not seen and pod.scheduler_name not in rules.bypassed:
         return f"scheduler {pod.scheduler_name} has not refused it"
     return ""
 

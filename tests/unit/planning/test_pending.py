@@ -123,3 +123,19 @@ def test_a_nomination_counts_only_where_the_node_exists() -> None:
     found = sorted_out([here, gone])
     assert found.nominated == (here,)
     assert [demand.pods for demand in found.demands] == [(gone,)]
+
+
+def test_what_the_scheduler_said_of_one_pod_holds_for_all_of_its_shape() -> None:
+    alike = shape()
+    found = sorted_out([pod(alike, **REFUSED), pod(alike), pod(shape(cpu=7))])
+    (demand,) = found.demands
+    assert demand.count == 2
+    (ignored,) = found.verdicts
+    assert ignored.outcome is PendingOutcome.IGNORED
+
+
+def test_one_schedulers_refusal_says_nothing_of_anothers_pods() -> None:
+    alike = shape()
+    found = sorted_out([pod(alike, **REFUSED), pod(alike, scheduler_name="volcano")])
+    (demand,) = found.demands
+    assert demand.count == 1
