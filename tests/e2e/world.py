@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from devcluster.api import Api, ApiError, wait_for
-from devcluster.cloud import BridgeOptions, Cloud, CloudOptions, GroupSpec, Timings
+from devcluster.cloud import BridgeOptions, Call, Cloud, CloudOptions, FleetEvent, GroupSpec, Timings
 from devcluster.controlplane import ControlPlane
 from devcluster.operator_process import OperatorProcess, install, operator_kubeconfig
 
@@ -53,6 +53,7 @@ class World:
     policies: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     objects: list[Manifest] = field(default_factory=list)
+    group_of_instance: dict[str, str] = field(default_factory=dict)
 
     # --- making things --------------------------------------------------------------------------------------------
 
@@ -187,9 +188,16 @@ class World:
 
     def mutations(self, group: str) -> list[str]:
         """Every mutation of a group that the operator asked for, accepted or not."""
-        return [
-            c.action for c in self.cloud.calls.mutations if c.group == group and c.access_key != OWNER_KEY
-        ]
+        calls = [call for call in self.cloud.calls.mutations if call.access_key != OWNER_KEY]
+        return [call.action for call in calls if group in (call.group, self._group_of(call))]
+
+    def _group_of(self, call: Call) -> str:
+        """The group of the instance that a call names."""
+        return self.group_of_instance.get(call.params.get("InstanceId", ""), "")
+
+    def remember(self, event: FleetEvent) -> None:
+        """Called by the cloud for every instance."""
+        self.group_of_instance[event.instance.id] = event.instance.group
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -261,4 +269,6 @@ async def open_world(logs: Path) -> AsyncIterator[World]:
         kubeconfig = await operator_kubeconfig(
             api, server=control_plane.server, ca_path=control_plane.ca_path, folder=logs
         )
-        yield World(control_plane, cloud, api, kubeconfig, logs)
+        world = World(control_plane, cloud, api, kubeconfig, logs)
+        cloud.listen(world.remember)
+        yield world
