@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -127,7 +128,9 @@ async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Fu
 
 
 def _tell_summary(stage: Stage, picture: Picture, choices: Choices) -> None:
-    summary = Summary.of(picture, pods=choices.pods, purchases=len(stage.purchases()), now=picture.clock())
+    start = time.monotonic() - picture.clock()
+    purchases = [call.monotonic - start for call in stage.purchases()]
+    summary = Summary.of(picture, pods=choices.pods, purchases=purchases)
     print("\nSummary")
     for line in summary.lines():
         print(f"  {line}")

@@ -20,9 +20,6 @@ SOFT_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
 SPRINGTIDE: Final = "springtide"
 """The component that its events name."""
 
-PURCHASE: Final = "ScaledUpGroup"
-"""The reason of the event that says that a group was made larger."""
-
 RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu")
 
 SECONDS_PER_HOUR: Final = 3600.0
@@ -104,8 +101,6 @@ class Picture:
     """Seconds from each pod's creation until it ran."""
     peak_nodes: int = 0
     peak_hourly_cost: float = 0.0
-    first_purchase: float | None = None
-    """When Springtide first said that a group grew."""
     listeners: list[Callable[[Decision | NodeSeen], None]] = field(default_factory=list)
     """Told of each decision, and of each node that joined (`left` is None) or left."""
 
@@ -164,8 +159,6 @@ class Picture:
             return
         decision = Decision(self.clock(), item["reason"], item["message"], item.get("type") == "Warning")
         self.decisions.append(decision)
-        if decision.reason == PURCHASE and self.first_purchase is None:
-            self.first_purchase = decision.at
         self._tell(decision)
 
     def _tell(self, news: Decision | NodeSeen) -> None:

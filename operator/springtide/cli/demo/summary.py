@@ -14,7 +14,7 @@ class Summary:
     """The figures. Times in seconds, costs in USD."""
 
     first_purchase: float
-    """When Springtide first said that it bought, after the start of the demo."""
+    """When the cloud was first asked for nodes, after the start of the demo."""
     seconds: float
     """From the first node until now."""
     peak_nodes: int
@@ -37,12 +37,14 @@ class Summary:
     nodes_removed: int
 
     @classmethod
-    def of(cls, picture: Picture, *, pods: int, purchases: int, now: float) -> Summary:
-        """Count it up. `pods` is the size of the workload, all of which ran before anything was evicted."""
+    def of(cls, picture: Picture, *, pods: int, purchases: Sequence[float]) -> Summary:
+        """Count it up. `pods` is the size of the workload, all of which ran before anything was evicted; `purchases`
+        are the times at which the cloud was asked for more, by the picture's clock."""
+        now = picture.clock()
         nodes = list(picture.all_nodes())
         waits = sorted(picture.waits[:pods])
         return cls(
-            first_purchase=picture.first_purchase or 0.0,
+            first_purchase=min(purchases, default=0.0),
             seconds=now - min((node.joined for node in nodes), default=now),
             peak_nodes=picture.peak_nodes,
             final_nodes=len(picture.nodes),
@@ -55,7 +57,7 @@ class Summary:
             cost_never_shrunk=sum(_never_shrunk(node, now) for node in nodes),
             peak_hourly_cost=picture.peak_hourly_cost,
             final_hourly_cost=picture.hourly_cost(),
-            purchases=purchases,
+            purchases=len(purchases),
             nodes_bought=len(nodes),
             nodes_removed=len(picture.departed),
         )
