@@ -51,9 +51,10 @@ def test_it_shows_pools_nodes_pods_decisions_and_money() -> None:
     text = drawn(busy())
     assert re.search(r"general\s+2\s+3\s+0\s+90\s+InProgress\s+NoCandidates\s+0\s+9\.22", text)
     assert re.search(r"general b 10\.0\.1\.7\s+c████░░░░ m████████", text)
-    assert "1 pods run, 2 wait (1 under 2 s, 1 over 15 s)" in text
+    assert "pods: 1 run, 2 wait (1 under 2 s, 1 over 15 s)" in text
     assert "scale-up: general/demo-general-a 0->3 (max 30) for 31 pods" in text
     assert "$9.22 an hour, $0.16 so far" in text
+    assert "2 nodes, 1 on their way" in text
     assert "kubectl get nodepools" in text
 
 

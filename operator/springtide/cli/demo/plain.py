@@ -67,7 +67,7 @@ class PlainTeller(Teller):
         picture = self._picture
         waiting = len(picture.waiting())
         return (
-            f"now: {nodes(len(picture.nodes))}, {picture.running()} pods run, {waiting} wait, "
+            f"now: {nodes(len(picture.nodes))}, pods: {picture.running()} run, {waiting} wait, "
             f"${picture.hourly_cost():.2f} an hour"
         )
 

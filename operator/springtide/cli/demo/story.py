@@ -66,7 +66,7 @@ class Story:
             Chapter(
                 1,
                 "The burst",
-                f"{describe(load.burst)} arrive at once, shaped like a production GPU cluster's",
+                f"no node is there, and these arrive, shaped as in a production cluster: {describe(load.burst)}",
             ),
             before={},
             after=load.burst,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -16,7 +17,7 @@ BAR_CELLS: Final = 8
 BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 """Eighths of a cell."""
 
-CELL_WIDTH: Final = 51
+CELL_WIDTH: Final = 53
 """Columns of the terminal that one node needs."""
 
 LINES_AROUND_NODES: Final = 23
@@ -48,9 +49,7 @@ class SceneView:
         yield Group(
             title(self._scene),
             pools_table(self._scene.pools),
-            nodes_panel(
-                self._scene.nodes, columns=max(1, (options.max_width - 4) // CELL_WIDTH), lines=lines
-            ),
+            nodes_panel(self._scene, columns=max(1, (options.max_width - 4) // CELL_WIDTH), lines=lines),
             pods_line(self._scene),
             decisions_panel(self._scene),
             Text(f"try it in another terminal: {self._scene.kubectl}", style="dim", overflow="fold"),
@@ -99,20 +98,23 @@ def _state_text(state: str) -> Text:
     return Text(state or "-", style="dim" if quiet else "bold yellow")
 
 
-def nodes_panel(nodes: tuple[NodeRow, ...], *, columns: int, lines: int) -> RenderableType:
+def nodes_panel(scene: Scene, *, columns: int, lines: int) -> RenderableType:
     """The nodes with their fill, in as many columns as there is room for; what has no room is counted."""
     grid = Table.grid(padding=(0, 2))
-    shown = nodes[: columns * lines]
+    shown = scene.nodes[: columns * lines]
     rows = -(-len(shown) // columns)
     for row in range(rows):
         grid.add_row(*(node_cell(node) for node in shown[row::rows]))
-    hidden = len(nodes) - len(shown)
+    hidden = len(scene.nodes) - len(shown)
+    coming = sum(pool.target for pool in scene.pools) - len(scene.nodes)
     legend = Text.assemble(
         ("starting ", "dim"), "ready ", ("unneeded ", "yellow"), ("being removed", "red"), style=""
     )
     return Panel(
-        grid if nodes else Text("no node yet", style="dim"),
-        title=f"{len(nodes)} nodes" + (f" ({hidden} not shown)" if hidden else ""),
+        grid if scene.nodes else Text("no node yet", style="dim"),
+        title=f"{len(scene.nodes)} nodes"
+        + (f", {coming} on their way" if coming > 0 else "")
+        + (f" ({hidden} not shown)" if hidden else ""),
         title_align="left",
         subtitle=legend,
         subtitle_align="right",
@@ -124,7 +126,7 @@ def node_cell(node: NodeRow) -> Text:
     style = STYLES[node.state]
     short = node.name.partition(".")[0].removeprefix("ip-").replace("-", ".")
     cell = Text(no_wrap=True)
-    cell.append(f"{node.pool[:7]:<7} {node.zone[ZONE_LETTER:] or '-'} {short[-8:]:<8} ", style=style)
+    cell.append(f"{node.pool[:7]:<7} {node.zone[ZONE_LETTER:] or '-'} {short[-10:]:<10} ", style=style)
     for resource, name in NAMES.items():
         if resource in node.fill:
             share = node.fill[resource]
@@ -153,12 +155,16 @@ def fill_style(share: float, state: NodeState) -> str:
 
 def pods_line(scene: Scene) -> RenderableType:
     """Pods that run and pods that wait, by how long; and the money."""
-    text = Text.assemble((f"{scene.running}", "bold green"), " pods run, ")
+    text = Text.assemble("pods: ", (f"{scene.running}", "bold green"), " run, ")
     waiting = sum(scene.waiting_by_age)
     text.append(str(waiting), style="bold yellow" if waiting else "bold")
     text.append(" wait")
     if waiting:
-        labels = [f"under {age:.0f} s" for age in AGES] + [f"over {AGES[-1]:.0f} s"]
+        labels = [
+            f"under {AGES[0]:.0f} s",
+            *(f"{a:.0f} to {b:.0f} s" for a, b in pairwise(AGES)),
+            f"over {AGES[-1]:.0f} s",
+        ]
         parts = [
             f"{count} {label}" for count, label in zip(scene.waiting_by_age, labels, strict=True) if count
         ]
