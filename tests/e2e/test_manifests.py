@@ -128,6 +128,7 @@ async def test_kubectl_get_tells_the_story(api: Api) -> None:
         "Policy": "default",
         "Mode": "DryRun",
         "Ready": "True",
+        "Reason": "DryRun",
         "Target": 4,
         "Min": 1,
         "Max": 9,

@@ -88,6 +88,12 @@ _NODEPOOL_COLUMNS: Final = (
         description="The stricter of its own mode and the policy's.",
     ),
     _ready_column(),
+    Column(
+        name="Reason",
+        path='.status.conditions[?(@.type=="Ready")].reason',
+        wide=True,
+        description="Why it is ready, or why not.",
+    ),
     _number("Target", ".status.size.target", "Nodes asked from the cloud."),
     _number("Min", ".status.size.min", "Fewest nodes."),
     _number("Max", ".status.size.max", "Most nodes."),

@@ -195,7 +195,7 @@ def test_the_columns_are_those_of_the_manual() -> None:
     assert [name.upper() for name in narrow] == (
         ["POLICY", "MODE", "READY", "TARGET", "MIN", "MAX", "SCALE-UP", "SCALE-DOWN", "CANDIDATES", "AGE"]
     )
-    assert [name.upper() for name in wide] == ["UNREADY", "CPU%", "MEM%", "$/H", "LAST"]
+    assert [name.upper() for name in wide] == ["REASON", "UNREADY", "CPU%", "MEM%", "$/H", "LAST"]
 
 
 def test_names() -> None:
