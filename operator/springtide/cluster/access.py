@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import load_incluster_config, load_kube_config
+from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes_asyncio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
 IN_CLUSTER_REFRESH_SECONDS = 60.0
 """The kubelet replaces the projected token well before it ends; client-go re-reads it every minute, too."""
@@ -99,13 +100,25 @@ def kubeconfig(path: str | None = None, *, context: str | None = None) -> Access
 
     async def load() -> Access:
         configuration = Configuration()
-        loader = await load_kube_config(
-            config_file=path, context=context, client_configuration=configuration, persist_config=False
-        )
+        _check_exists(path)
+        try:
+            loader = await load_kube_config(
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
+            )
+        except (TypeError, AttributeError, KeyError) as error:
+            # What its reader makes of a file that is empty, or holds something else.
+            raise ConfigException(f"{path or KUBE_CONFIG_DEFAULT_LOCATION} is not a kubeconfig") from error
         expiry = getattr(loader, "exec_plugin_expiry", None)
         return _access(configuration, contexts, refresh_after_seconds=_seconds_until(expiry))
 
     return load
+
+
+def _check_exists(path: str | None) -> None:
+    """Raise ConfigException when there is no file at all; of several, as in $KUBECONFIG, some may be missing."""
+    wanted = path or KUBE_CONFIG_DEFAULT_LOCATION
+    if not any(Path(one).expanduser().is_file() for one in wanted.split(os.pathsep) if one):
+        raise ConfigException(f"there is no kubeconfig {wanted or '($KUBECONFIG is empty)'}")
 
 
 def from_environment(path: str | None = None, *, context: str | None = None) -> AccessLoader:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 _GONE = 410
+_FORBIDDEN = 403
 _NOT_ABOUT_US = frozenset({401, 403, 429, 503})
 """Refusals that say nothing about our resourceVersion; a relist would only add to the load."""
 
@@ -81,6 +82,8 @@ class Informer(Generic[T]):
         """Set once the first complete list is in the store; never cleared."""
         self.last_error: str = ""
         """Why it cannot follow the API server right now; empty while all is well."""
+        self.forbidden = False
+        """Whether that is because the API server does not allow us to."""
         self.last_contact: float | None = None
         """Loop time when the API server last told us anything; None before the first answer."""
         self.lists = 0
@@ -223,6 +226,7 @@ class Informer(Generic[T]):
         self._answered = answered
         self._failures += 1
         self.last_error = str(error) or type(error).__name__
+        self.forbidden = isinstance(error, ApiError) and error.status == _FORBIDDEN
         if self._failures == 1:
             _LOG.warning("informer %s: %s", self.resource.name, self.last_error)
         await asyncio.sleep(self._delay(retry_after))

@@ -345,4 +345,5 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         # Its own text shows the address of an SSL context, which helps nobody.
         return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-    return str(error) or type(error).__name__
+    # On one line: a broken kubeconfig is told by its YAML parser in four.
+    return " ".join(str(error).split()) or type(error).__name__

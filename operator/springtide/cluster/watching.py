@@ -37,6 +37,11 @@ _WORKLOAD_PATHS = {
 }
 
 
+_ALLOW = (
+    "this account may not list and watch them; apply deploy/kubernetes/20-cluster-role.yaml and its binding"
+)
+
+
 class ClusterWatch:
     """Keeps a ClusterState up to date. Create, start() and stop() it in one event loop."""
 
@@ -86,12 +91,11 @@ class ClusterWatch:
         return max(informer.age_seconds for informer in self.informers)
 
     def problems(self) -> tuple[str, ...]:
-        """What keeps informers from following, for users: "pods: 403 Forbidden: …"."""
-        return tuple(
-            f"{informer.resource.name}: {informer.last_error}"
-            for informer in self.informers
-            if informer.last_error
-        )
+        """What keeps informers from following, for users: "pods: Connection refused", what is forbidden in one."""
+        failing = [informer for informer in self.informers if informer.last_error]
+        forbidden = ", ".join(informer.resource.name for informer in failing if informer.forbidden)
+        others = (f"{one.resource.name}: {one.last_error}" for one in failing if not one.forbidden)
+        return (*((f"{forbidden}: 403 Forbidden: {_ALLOW}",) if forbidden else ()), *others)
 
     def picture(self, *, now: datetime) -> ClusterPicture:
         """The present state, frozen, saying how old it is."""

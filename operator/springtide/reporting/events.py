@@ -93,6 +93,7 @@ class EventRecorder:
         self._clock = clock
         self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
         self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
+        self._forbidden_said = False
         self.dropped = 0
         self.written = 0
 
@@ -140,9 +141,19 @@ class EventRecorder:
             except KubeError as error:
                 # An event is a courtesy: it is not worth a retry that would delay the next.
                 logger.debug("event %s of %s not written: %s", event.reason, event.subject.name, error)
+                self._say_if_forbidden(error)
                 self.dropped += 1
             finally:
                 self._queue.task_done()
+
+    def _say_if_forbidden(self, error: KubeError) -> None:
+        """Once: without events, users would look in vain for what `kubectl describe` should tell them."""
+        if isinstance(error, ApiError) and error.status == 403 and not self._forbidden_said:
+            self._forbidden_said = True
+            logger.warning(
+                "events are not allowed to this account; apply deploy/kubernetes/20-cluster-role.yaml: %s",
+                error,
+            )
 
     async def _write(self, event: Event) -> None:
         known = self._written.get(event.key)

@@ -38,6 +38,8 @@ class _Known:
     resource_version: str
     content: Mapping[str, Any] = field(default_factory=dict)
     written_at: datetime | None = None
+    failure: str = ""
+    """Why the last attempt failed: said once, not by every pass."""
 
 
 class StatusWriter:
@@ -70,10 +72,13 @@ class StatusWriter:
             await self._swap(plural, name, uid, known, resource_version, complete)
         except KubeError as error:
             self.failures += 1
-            logger.warning(
-                "status of %s/%s not written, tried again by the next pass: %s", plural, name, error
-            )
+            if str(error) != known.failure:
+                known.failure = str(error)
+                logger.warning(
+                    "status of %s/%s not written, tried again by every pass: %s", plural, name, error
+                )
             return False
+        known.failure = ""
         known.content, known.written_at = content, now
         self.writes[plural] = self.writes.get(plural, 0) + 1
         return True

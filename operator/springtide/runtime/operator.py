@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +28,7 @@ from springtide.actuation.outcome import Outcome
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster import decode
 from springtide.cluster.access import from_environment
-from springtide.cluster.api_errors import ApiUnreachable, KubeError, NoAccess
+from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError, NoAccess
 from springtide.cluster.codec import RecordCodec
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.records import PodRecord
@@ -127,9 +128,7 @@ async def running(
         try:
             bound = await stack.enter_async_context(serve(app, host=host, port=port))
         except OSError as error:
-            raise StartError(
-                f"--http-address={settings.http_address}: {error.strerror}: choose another port"
-            ) from error
+            raise StartError(f"--http-address={settings.http_address}: {_why_not_bound(error)}") from error
         cluster.start()
         stack.push_async_callback(cluster.stop)
         tasks = [
@@ -253,9 +252,19 @@ def _remedy(error: KubeError) -> str:
         case NoAccess():
             return ": check --kubeconfig and --context"
         case ApiUnreachable():
-            return ": is it running, and does the kubeconfig name the right server?"
+            return ": is it running, and does the kubeconfig name the right server and certificate authority?"
+        case ApiError(status=401):
+            return ": the token or certificate is wrong or has expired: renew it, check --kubeconfig and --context"
+        case ApiError(status=403):
+            return ": apply deploy/kubernetes/20-cluster-role.yaml and its binding"
         case _:
             return ""
+
+
+def _why_not_bound(error: OSError) -> str:
+    # asyncio's own text repeats the address; a host that cannot be resolved has a number of its own, below zero.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return f"{reason}: choose another port, or an address of this machine"
 
 
 async def _until_synced(cluster: ClusterWatch) -> None:

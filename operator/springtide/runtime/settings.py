@@ -170,6 +170,8 @@ def _expectation(kind: str, error: ValueError) -> str:
             return f"must be one of {', '.join(LogFormat)}"
         case "LogLevel":
             return f"must be one of {', '.join(LogLevel)}"
+        case "timedelta":
+            return f"{error}: write a duration such as 500ms, 90s, 10m or 1h30m"
         case _:
             return str(error)
 

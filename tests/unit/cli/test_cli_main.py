@@ -78,6 +78,7 @@ def test_version(argv: list[str], capsys: Output) -> None:
         pytest.param(
             ["run"], {"SPRINGTIDE_HEARTBEAT": "soon"}, "$SPRINGTIDE_HEARTBEAT='soon'", id="in a variable"
         ),
+        pytest.param(["run", "--heartbeat", "60"], {}, "write a duration such as", id="without a unit"),
         pytest.param(["run", "--log-format", "xml"], {}, "must be one of human, json", id="unknown choice"),
         pytest.param(["run", "--http-address", ":http"], {}, "must be HOST:PORT", id="bad port"),
         pytest.param(["run", "--provider-refresh", "0s"], {}, "must be longer than zero", id="zero"),

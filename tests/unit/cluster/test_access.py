@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from kubernetes_asyncio.config import ConfigException
 
 from springtide.cluster.access import from_environment, kubeconfig
 
@@ -114,3 +115,23 @@ def test_a_pod_uses_its_service_account_unless_told_otherwise(monkeypatch, envir
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert ("in_cluster" in from_environment().__qualname__) is in_cluster
+
+
+# --- what users read when it cannot be had ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "there is no kubeconfig {path}", id="absent"),
+        pytest.param("", "{path} is not a kubeconfig", id="empty"),
+        pytest.param("hello", "{path} is not a kubeconfig", id="something else"),
+    ],
+)
+async def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, content, message):
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigException) as error:
+        await kubeconfig(str(path))()
+    assert str(error.value).endswith(message.format(path=path))

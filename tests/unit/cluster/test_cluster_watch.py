@@ -81,7 +81,9 @@ async def test_it_is_not_synced_while_one_kind_cannot_be_read_and_says_which():
         await eventually(lambda: sum(i.synced.is_set() for i in watch.informers) == len(watch.informers) - 1)
         assert not watch.is_synced
         await eventually(watch.problems)
-        assert watch.problems()[0].startswith("pods: 403 Forbidden")
+        (problem,) = watch.problems()
+        assert problem.startswith("pods: 403 Forbidden")
+        assert "deploy/kubernetes/20-cluster-role.yaml" in problem
         assert watch.age_seconds == inf
         await watch.stop()
 

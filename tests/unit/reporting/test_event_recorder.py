@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from springtide.cluster.api_errors import ApiError
 from springtide.reporting.events import MAX_MESSAGE, MAX_WAITING, Event, EventRecorder, EventType, Subject
 
@@ -110,3 +112,15 @@ async def test_more_than_can_be_written_is_dropped_and_counted() -> None:
     for number in range(MAX_WAITING + 7):
         recorder.record(event(str(number)))
     assert recorder.dropped == 7
+
+
+async def test_that_events_are_forbidden_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Forbidding(Api):
+        async def post(self, path: str, body: Any) -> Any:
+            raise ApiError(status=403, reason="Forbidden", message="events is forbidden")
+
+    recorder = EventRecorder(Forbidding(), clock=Clock())
+    await recorded(recorder, event("one"), event("two"))
+    (record,) = caplog.records
+    assert "deploy/kubernetes/20-cluster-role.yaml" in record.getMessage()
+    assert recorder.dropped == 2

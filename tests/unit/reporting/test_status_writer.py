@@ -123,3 +123,22 @@ async def test_a_failed_write_is_counted_and_repeated_next_time(
     assert writer.failures == 1
     api.error = None
     assert await write(writer, {"a": 1})
+
+
+async def test_the_same_failure_is_told_once_and_again_after_a_success(
+    api: Api, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = StatusWriter(api, clock=clock, heartbeat=timedelta(seconds=60))
+
+    async def write(number: int) -> bool:
+        status = {"size": {"target": number}}
+        return await writer.write("nodepools", "general", uid="u", resource_version="1", status=status)
+
+    api.error = ApiError(status=403, reason="Forbidden", message="no")
+    assert [await write(number) for number in range(3)] == [False] * 3
+    assert len(caplog.records) == 1
+    api.error = None
+    assert await write(3)
+    api.error = ApiError(status=403, reason="Forbidden", message="no")
+    await write(4)
+    assert len(caplog.records) == 2
