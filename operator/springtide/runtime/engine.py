@@ -29,7 +29,7 @@ from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
 from springtide.runtime.memory import Memories
 from springtide.runtime.observation import observe
-from springtide.runtime.releases import nodes_of_pools, strays
+from springtide.runtime.releases import lawless, nodes_of_pool, strays
 from springtide.runtime.requests import Batch, PassRequests
 from springtide.runtime.resources import Resources
 from springtide.runtime.settings import OperatorSettings
@@ -110,10 +110,12 @@ class Engine:
         self._single_flight = asyncio.Lock()
         self._pass_began: float | None = None
         self._last_pass_at: float | None = None
-        self._unneeded: dict[str, datetime] | None = None
+        self._unneeded: dict[str, datetime] = {}
+        self._timed: set[str] = set()
+        """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
         self._generations: dict[tuple[str, str], tuple[int, bool]] = {}
         self._released: set[str] = set()
-        self._releasing: asyncio.Future[tuple[str, ...]] | None = None
+        self._releasing: asyncio.Future[list[tuple[str, ...]]] | None = None
 
     def __copy__(self) -> Engine:
         # kopf copies its memo for every object; all handlers must see this one engine.
@@ -204,6 +206,7 @@ class Engine:
             refusals=self._memories.refusals,
             in_flight=self._actuator.in_flight,
             unneeded=self._unneeded,
+            timed=self._timed,
             correct=self._actuator.targets.corrected,
             settings=self._settings,
         )
@@ -222,10 +225,11 @@ class Engine:
             for name, verdict in plan.nodes.items()
             if verdict.unneeded_since is not None
         }
+        self._timed = {view.uid for view in snapshot.pools if view.uid in self._timed or view.groups}
         managed = self._managed(snapshot)
         self._actuator.resume(snapshot.picture.nodes, managed)
         tasks = self._actuator.apply(plan, managed)
-        self._release_strays(snapshot)
+        self._release_abandoned(snapshot, managed)
         await self._actuator.settled(tasks, within=PURCHASE_WAIT_SECONDS)
         self._hurry_clouds(managed)
 
@@ -236,12 +240,19 @@ class Engine:
         busy |= {pool for pool, _ in in_flight.purchases}
         self._clouds.hurry(managed[name].resource.spec.provider.kind for name in busy if name in managed)
 
-    def _release_strays(self, snapshot: Snapshot) -> None:
-        """Groups taken off their pool are let go, in the background; what fails is tried again by the next pass."""
+    def _release_abandoned(self, snapshot: Snapshot, managed: Mapping[str, ManagedPool]) -> None:
+        """Groups taken off their pool and pools without a policy are let go, in the background; what fails is tried
+        again by the next pass."""
+        if self._releasing is not None and not self._releasing.done():
+            return
+        work = [
+            self._actuator.release_pool(name, nodes, managed.get(name)) for name, nodes in lawless(snapshot)
+        ]
         stray = strays(snapshot)
-        if stray and (self._releasing is None or self._releasing.done()):
-            work = self._actuator.release_pool("", stray, None)
-            self._releasing = asyncio.ensure_future(work)
+        if stray:
+            work.append(self._actuator.release_pool("", stray, None))
+        if work:
+            self._releasing = asyncio.ensure_future(asyncio.gather(*work))
 
     def _managed(self, snapshot: Snapshot) -> dict[str, ManagedPool]:
         resources = {pool.name: pool for pool in self.resources.pools}
@@ -294,14 +305,21 @@ class Engine:
         """
         names = set(names)
         async with self._single_flight:
+            self._refresh_resources()
             self._released |= {pool.metadata.uid for pool in self.resources.pools if pool.name in names}
             await self._release(names)
 
     async def release_policy(self, name: str) -> None:
         """The same for all pools that follow a policy that is being deleted; they stay, with PolicyNotFound."""
         async with self._single_flight:
+            self._refresh_resources()
             await self._release({p.name for p in self.resources.pools if p.spec.policy_ref.name == name})
         self.wake("AutoscalerPolicy deleted")
+
+    def _refresh_resources(self) -> None:
+        # kopf may call before the first pass of this process: an earlier one was stopped in the middle of a deletion.
+        picture = self._cluster.picture(now=self._clock())
+        self.resources.refresh(picture.node_pools, picture.policies)
 
     async def _release(self, names: set[str]) -> None:
         picture = self._cluster.picture(now=self._clock())
@@ -313,7 +331,7 @@ class Engine:
                 if provider is not None:
                     settings = resolve(pool.spec, AutoscalerPolicySpec())
                     managed = ManagedPool(resource=pool, provider=provider, settings=settings)
-                nodes = nodes_of_pools({pool.name}, picture, self._clouds.listings)
+                nodes = nodes_of_pool(pool.name, picture, self._clouds.listings)
                 failed += await self._actuator.release_pool(pool.name, nodes, managed)
         if failed:
             raise NotReleasedYet(f"still marked by us: {', '.join(sorted(failed)[:10])}")

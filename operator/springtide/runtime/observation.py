@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,14 +36,16 @@ def observe(
     memories: Mapping[str, PoolMemory],
     refusals: Mapping[tuple[str, str], LaunchFailure],
     in_flight: InFlight,
-    unneeded: Mapping[str, datetime] | None,
+    unneeded: Mapping[str, datetime],
+    timed: Collection[str],
     correct: CorrectGroup,
     settings: OperatorSettings,
 ) -> Snapshot:
     """Put the snapshot together.
 
     `refusals`: purchases that the cloud refused outright, by (pool, group); planning sees them as launch failures.
-    `unneeded`: the timers of this process; None for its first pass, which trusts the soft taints if anything does.
+    `unneeded`: the timers of this process, by node name. They count for pools in `timed` (uids), whose nodes it has
+    judged before; the others' soft taints are trusted if somebody kept watching.
     """
     views = pool_views(pools, policies, listings, memories, now=now)
     views = tuple(_usable(view, refusals, correct, settings) for view in views)
@@ -55,7 +57,7 @@ def observe(
         pools=views,
         policies=policy_views(policies),
         removals=_removals(picture, in_flight.removals),
-        unneeded_since=_stored_timers(picture, memories, listings, now) if unneeded is None else unneeded,
+        unneeded_since={**_stored_timers(picture, views, memories, timed, now), **unneeded},
         recently_evicted=in_flight.recently_evicted,
         cluster_autoscaler=_holder(picture.ca_lease, now),
         purchases_forbidden=forbidden_purchases,
@@ -107,16 +109,20 @@ def _removals(picture: ClusterPicture, owned: Mapping[str, RemovalInFlight]) -> 
 
 def _stored_timers(
     picture: ClusterPicture,
+    views: Iterable[PoolView],
     memories: Mapping[str, PoolMemory],
-    listings: Mapping[str, PoolListing],
+    timed: Collection[str],
     now: datetime,
 ) -> dict[str, datetime]:
-    """Unneeded-since by node, from soft taints of our own, in pools that someone kept watching."""
+    """Unneeded-since by node, from soft taints of our own, in pools that someone kept watching before this process.
+
+    The clouds are first read after the first pass: until then nobody knows which node is of which pool.
+    """
     trusted = {
         instance.provider_id
-        for name, memory in memories.items()
-        if memory.timers_trusted(now)
-        for group in listings.get(name, PoolListing(pool=name)).groups
+        for view in views
+        if view.uid not in timed and view.name in memories and memories[view.name].timers_trusted(now)
+        for group in view.groups
         for instance in group.instances
     }
     return {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from springtide.actuation.taints import removal_of, unneeded_since
-from springtide.cluster.groups import PoolListing
+from springtide.api.conditions import Reason
+from springtide.cluster.groups import NodeGroup, PoolListing
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import Snapshot
@@ -16,19 +17,12 @@ def is_marked(node: NodeRecord) -> bool:
     return removal_of(node) is not None or unneeded_since(node) is not None
 
 
-def nodes_of_pools(
-    pools: set[str], picture: ClusterPicture, listings: Mapping[str, PoolListing]
+def nodes_of_pool(
+    pool: str, picture: ClusterPicture, listings: Mapping[str, PoolListing]
 ) -> tuple[NodeRecord, ...]:
-    """Marked nodes of these pools: by their groups' instances, or by what the removal says."""
-    ours = _provider_ids(listings[name] for name in pools if name in listings)
-    return tuple(
-        node
-        for node in picture.nodes
-        if is_marked(node)
-        and (
-            node.provider_id in ours or ((removal := removal_of(node)) is not None and removal.pool in pools)
-        )
-    )
+    """Marked nodes of the pool."""
+    groups = listings.get(pool, PoolListing(pool=pool)).groups
+    return _marked_nodes_of(pool, picture, groups)
 
 
 def strays(snapshot: Snapshot) -> tuple[NodeRecord, ...]:
@@ -50,5 +44,23 @@ def strays(snapshot: Snapshot) -> tuple[NodeRecord, ...]:
     )
 
 
-def _provider_ids(listings: Iterable[PoolListing]) -> set[str]:
-    return {i.provider_id for listing in listings for group in listing.groups for i in group.instances}
+def lawless(snapshot: Snapshot) -> Iterator[tuple[str, tuple[NodeRecord, ...]]]:
+    """Pools whose policy is not there (deleted, perhaps while nobody watched), with their marked nodes, if any."""
+    for view in snapshot.pools:
+        if any(problem.reason == Reason.POLICY_NOT_FOUND for problem in view.problems):
+            nodes = _marked_nodes_of(view.name, snapshot.picture, view.groups)
+            if nodes:
+                yield view.name, nodes
+
+
+def _marked_nodes_of(
+    pool: str, picture: ClusterPicture, groups: Iterable[NodeGroup]
+) -> tuple[NodeRecord, ...]:
+    """By their groups' instances, or by what the removal on them says."""
+    ours = {instance.provider_id for group in groups for instance in group.instances}
+    return tuple(
+        node
+        for node in picture.nodes
+        if is_marked(node)
+        and (node.provider_id in ours or ((removal := removal_of(node)) is not None and removal.pool == pool))
+    )
