@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import aiohttp
 
@@ -11,7 +13,8 @@ from devcluster.api import Api, ApiError, Object
 Sink = Callable[[str, Object], None]
 """Called with ADDED, MODIFIED or DELETED and the object; what was there at the start is ADDED."""
 
-GONE = 410
+GONE: Final = 410
+RETRY_SECONDS: Final = 0.5
 
 
 async def follow(api: Api, path: str, sink: Sink, **params: str) -> None:
@@ -27,19 +30,19 @@ async def follow(api: Api, path: str, sink: Sink, **params: str) -> None:
         sink(kind, item)
 
     while True:
-        answer = await api.get(path, **params)
-        # The items of a typed list do not name their kind; nothing here needs it.
-        present = {item["metadata"]["uid"] for item in answer["items"]}
-        for uid in known.keys() - present:
-            hear("DELETED", known[uid])
-        for item in answer["items"]:
-            hear("ADDED", item)
         try:
+            answer = await api.get(path, **params)
+            present = {item["metadata"]["uid"] for item in answer["items"]}
+            for uid in known.keys() - present:
+                hear("DELETED", known[uid])
+            for item in answer["items"]:
+                hear("ADDED", item)
             async for event in api.watch(path, since=answer["metadata"]["resourceVersion"], **params):
                 hear(event["type"], event["object"])
         except ApiError as error:
             if error.status != GONE:
                 raise
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
-            # The connection was cut in the middle of an event; a fresh list shows what was missed.
-            continue
+        except aiohttp.ClientError:
+            # Cut off, or the API server is away: a fresh list will show what was missed. Whether it comes back is
+            # for whoever watches its process to say.
+            await asyncio.sleep(RETRY_SECONDS)

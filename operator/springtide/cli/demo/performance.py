@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 from rich.console import Console
 
 from springtide.api.model import API_GROUP, API_VERSION
@@ -22,6 +23,9 @@ from springtide.cli.demo.stage import Stage, open_stage
 from springtide.cli.demo.story import Story, StoryFailed, Teller
 from springtide.cli.demo.summary import Summary
 from springtide.cli.demo.workload import NAMESPACE, SELECTOR, Workload
+
+CRASH_SECONDS: Final = 2.0
+"""Until the end of a process is noticed, at the latest."""
 
 LAST_LINES: Final = 8
 """Of the operator's log, shown when the story did not happen."""
@@ -86,6 +90,12 @@ async def _play(
         if failed.done():
             failed.result()
         playing.result()
+    except aiohttp.ClientError:
+        # The API server is away; if it crashed, that is the better explanation, and known in a moment.
+        await asyncio.wait([failed], timeout=CRASH_SECONDS)
+        if failed.done():
+            failed.result()
+        raise
     except StoryFailed as error:
         last = _last_lines(operator_log)
         raise StoryFailed(f"the story did not happen: {error}\nThe operator's last lines:\n{last}") from None
