@@ -197,7 +197,7 @@ class World:
 
     def remember(self, event: FleetEvent) -> None:
         """Called by the cloud for every instance."""
-        self.group_of_instance[event.instance.id] = event.instance.group
+        self.group_of_instance[event.instance.instance_id] = event.instance.group
 
     # --- the operator ---------------------------------------------------------------------------------------------
 

@@ -301,6 +301,8 @@ class PoolPlan:
     scale_down: ScaleDownState
     candidates: tuple[NodeVerdict, ...] = ()
     """Unneeded nodes, oldest first."""
+    held: tuple[NodeVerdict, ...] = ()
+    """Under-used nodes that their pods or their annotation keep, by name."""
     findings: tuple[PoolFinding, ...] = ()
     hourly_cost: float | None = None
     utilization_cpu_percent: int | None = None

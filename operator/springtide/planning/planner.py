@@ -20,7 +20,7 @@ from springtide.planning.landscape import GroupKey, Landscape, survey
 from springtide.planning.limits import Ledger
 from springtide.planning.min_size import fill_up
 from springtide.planning.pending import Demand, Pending, sort_out
-from springtide.planning.plan import NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
+from springtide.planning.plan import BlockReason, NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
 from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
 from springtide.planning.promises import Promises
 from springtide.planning.readiness import NodeState
@@ -78,6 +78,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 purchases=active.purchases,
                 removals=given_back.removals,
                 candidates=_candidates(verdicts.values()),
+                held=_held(verdicts.values()),
                 usage=usage_of_pools(situation, free_cpu=free_before.cpu, free_memory=free_before.memory),
             ),
             ledger=ledger,
@@ -229,6 +230,27 @@ def _soft_taints(situation: Situation, given_back: GivenBack) -> tuple[SoftTaint
         frozen_pools=frozenset(
             pool.name for pool in snapshot.pools if pool.mode is not Mode.ACTIVE or pool.left_alone
         ),
+    )
+
+
+_HOLDING = frozenset(
+    {
+        BlockReason.BLOCKED_BY_POD,
+        BlockReason.BLOCKED_BY_ON_COMPLETION_POD,
+        BlockReason.NO_PLACE_TO_MOVE_PODS,
+        BlockReason.NOT_MODELLED,
+        BlockReason.SCALE_DOWN_DISABLED_ANNOTATION,
+    }
+)
+"""What keeps an under-used node, and what its owner can do something about."""
+
+
+def _held(verdicts: Iterable[NodeVerdict]) -> tuple[NodeVerdict, ...]:
+    return tuple(
+        sorted(
+            (v for v in verdicts if v.unneeded_since is None and v.block in _HOLDING),
+            key=lambda verdict: verdict.node,
+        )
     )
 
 

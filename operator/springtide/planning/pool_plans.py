@@ -49,6 +49,8 @@ class Decisions:
     removals: Sequence[Removal]
     candidates: Sequence[NodeVerdict]
     """Unneeded nodes, longest first."""
+    held: Sequence[NodeVerdict]
+    """Under-used nodes that something keeps, by name."""
     usage: Mapping[str, Usage]
     """By pool."""
 
@@ -79,6 +81,7 @@ def _pool_plan(pool: PoolView, situation: Situation, decisions: Decisions, ledge
         scale_up=_scale_up_state(pool, situation, growing),
         scale_down=_scale_down_state(leaving, candidates),
         candidates=candidates,
+        held=tuple(verdict for verdict in decisions.held if verdict.pool == pool.name),
         findings=of_pool(
             pool, situation=situation, ledger=ledger, counts=summed, growing=growing, leaving=leaving
         ),

@@ -249,10 +249,14 @@ def _(outcome: RemovalDone) -> Note:
     )
 
 
+def _who(pod: PodRecord | None) -> str:
+    return f"pod {pod.key}: " if pod is not None else ""
+
+
 @note_of.register
 def _(outcome: RemovalRolledBack) -> Note:
     return Note(
-        message=f"removal of node {outcome.node} undone: {outcome.reason}: {outcome.message}",
+        message=f"removal of node {outcome.node} undone: {outcome.reason}: {_who(outcome.pod)}{outcome.message}",
         reason="ScaleDownFailed",
         level=logging.WARNING,
         plan_id=outcome.plan_id,

@@ -208,7 +208,7 @@ def _scale_down(plan: PoolPlan, before: ScaleDownStatus | None, now: datetime) -
     return ScaleDownStatus(
         state=state,
         candidate_count=len(plan.candidates),
-        candidates=tuple(_candidate(verdict) for verdict in plan.candidates[:MAX_CANDIDATES]),
+        candidates=tuple(_candidate(v) for v in (*plan.candidates, *plan.held)[:MAX_CANDIDATES]),
         last_transition_time=_transition(before.state if before else None, state, before, now),
     )
 

@@ -77,7 +77,9 @@ def classify(error: Exception, *, operation: Operation, region: str) -> Provider
             "give the operator's ServiceAccount an IAM role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if _never_sent(error):
-        return ProviderError(f"{what}: cannot connect ({readable(str(error))}); check network and endpoint")
+        return ProviderError(
+            f"{what}: cannot connect ({readable(str(error))}); check the region, the network and AWS_ENDPOINT_URL"
+        )
     if operation.mutates:
         return AmbiguousError(
             f"{what}: the answer was lost ({_named(error)}); the call may have had its effect"
