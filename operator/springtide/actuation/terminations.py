@@ -16,6 +16,7 @@ from springtide.actuation.targets import GroupLocks, TargetMemory
 from springtide.cluster.groups import InstanceState
 from springtide.providers.base import (
     AmbiguousError,
+    CredentialsError,
     ProviderError,
     RefusedError,
     TerminateOutcome,
@@ -144,7 +145,8 @@ class Terminator:
             except (AmbiguousError, TimeoutError) as error:
                 attempt.message = str(error) or "the cloud did not answer in time"
                 return
-            except RefusedError as error:
+            except (RefusedError, CredentialsError) as error:
+                # Patience is for what passes by itself: who is not allowed to now will not be in a minute.
                 results = dict.fromkeys(instances, TerminateResult(TerminateOutcome.REFUSED, str(error)))
             except ProviderError as error:
                 # By the protocol nothing was changed then.

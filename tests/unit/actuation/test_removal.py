@@ -288,12 +288,14 @@ async def test_a_termination_whose_answer_is_lost_is_not_repeated_when_it_took_e
     assert world.group.target == 2
 
 
-async def test_denied_credentials_roll_back_since_nothing_was_terminated() -> None:
+async def test_denied_credentials_roll_back_at_once_since_nothing_was_terminated() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
     world.cloud.set_failure(CallFails(call=Call.TERMINATE, error=CredentialsError("access denied")))
+    begun = clock()
     await world.remove()
     [rolled_back] = world.of(RemovalRolledBack)
+    assert rolled_back.at - begun < timedelta(seconds=30)
     assert rolled_back.message == "access denied"
     assert as_before(world.object(), before)
 

@@ -80,7 +80,7 @@ def test_without_a_known_type_tags_may_tell_enough() -> None:
     tags = {"resources/cpu": "2", "resources/memory": "4Gi"}
     assert build(group()).template is None
     built = template(group(tags=tags))
-    assert built.capacity == {"cpu": 2000, "memory": 4 * GIB}
+    assert built.capacity == {"cpu": 2000, "memory": 4 * GIB, "pods": 110}
     assert built.source == "tags"
 
 

@@ -72,7 +72,8 @@ def build_template(
     tags = read_tags(group.tags)
     layered = with_overrides(
         OverriddenTemplate(
-            capacity={**_smallest(machines), **tags.capacity},
+            # Who describes a node by cpu and memory does not mean that no pod may run on it.
+            capacity={"pods": MOST_PODS, **_smallest(machines), **tags.capacity},
             labels={**_labels(group, machines, region=region), **tags.labels},
             taints=tags.taints,
         ),
