@@ -79,7 +79,11 @@ async def _configure(api: Api, groups: list[str]) -> None:
 
     await api.post(
         f"{OWN}/autoscalerpolicies",
-        manifest("AutoscalerPolicy", "default", {"scaleDown": {"enabled": False}}),
+        manifest(
+            "AutoscalerPolicy",
+            "default",
+            {"scaleDown": {"enabled": False}, "expanders": ["most-pods", "least-nodes"]},
+        ),
     )
     for group in groups:
         provider = {"aws": {"region": "us-east-1", "autoScalingGroups": [group]}}

@@ -1,5 +1,6 @@
 """Expanders: which of several possible purchases is made. Each keeps the best options; the next one chooses among
-those; what is still tied after the last is drawn by lot."""
+those. What is still tied after the last goes to the fewest nodes, and then by lot; a chain that ends with `random`
+draws at once. (Cluster Autoscaler always draws; docs/decisions/006-ties-go-to-fewer-nodes.md says why we do not.)"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def choose(options: Sequence[ExpansionOption], chain: Sequence[Expander], *, see
     """
     left = list(options)
     story: list[str] = []
-    for expander in chain:
+    for expander in _with_tie_break(chain):
         if len(left) == 1 or expander is Expander.RANDOM:
             break
         left = best(left, expander)
@@ -36,6 +37,13 @@ def choose(options: Sequence[ExpansionOption], chain: Sequence[Expander], *, see
         left = [random.Random(seed).choice(left)]
         story.append("random")
     return Choice(option=left[0], story=_told(story, of=len(options)))
+
+
+def _with_tie_break(chain: Sequence[Expander]) -> Sequence[Expander]:
+    """A node costs DaemonSet pods, addresses and a kubelet: of options that are equally good, fewer nodes are better."""
+    if Expander.RANDOM in chain or Expander.LEAST_NODES in chain:
+        return chain
+    return (*chain, Expander.LEAST_NODES)
 
 
 def best(options: Sequence[ExpansionOption], expander: Expander) -> list[ExpansionOption]:
@@ -56,7 +64,8 @@ def _told(story: Sequence[str], *, of: int) -> str:
 
 
 def _waste(option: ExpansionOption) -> float | None:
-    return option.waste
+    # The same waste in other units differs in the last bits.
+    return None if option.waste is None else round(option.waste, 9)
 
 
 _RANKS: Final[Mapping[Expander, Callable[[ExpansionOption], float | None]]] = {
