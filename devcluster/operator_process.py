@@ -20,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from devcluster.api import Api, load_manifests, wait_for
+from devcluster.process import TETHER
 
 NAMESPACE = "springtide-system"
 SERVICE_ACCOUNT = "springtide"
@@ -85,7 +86,8 @@ class OperatorProcess:
         environment: Mapping[str, str] | None = None,
     ) -> OperatorProcess:
         """Start `springtide run` and wait until it watches. Raises OperatorEnded."""
-        command = (sys.executable, "-m", "springtide.cli.main", "run")
+        tether = (sys.executable, "-P", str(TETHER), str(os.getpid()))
+        command = (*tether, sys.executable, "-m", "springtide.cli.main", "run")
         fixed = (f"--kubeconfig={kubeconfig}", "--http-address=127.0.0.1:0")
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(

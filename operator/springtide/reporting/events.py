@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,6 +30,9 @@ MAX_REMEMBERED: Final = 4096
 MAX_WAITING: Final = 5000
 """Events not written yet; further ones are dropped (and counted): events explain, they must not become the load."""
 WRITERS: Final = 2
+POD_EVENTS_PER_SECOND: Final = 50.0
+"""A purchase for a thousand pods has a thousand events; the API server has better things to do just then. Events of
+NodePools and nodes are few and go first."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +95,9 @@ class EventRecorder:
     def __init__(self, api: EventApi, *, clock: Callable[[], datetime]) -> None:
         self._api = api
         self._clock = clock
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
+        self._queue: asyncio.PriorityQueue[tuple[bool, int, Event]] = asyncio.PriorityQueue(MAX_WAITING)
+        self._number = itertools.count()
+        self._next_pod_event = 0.0
         self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
         self._forbidden_said = False
         self.dropped = 0
@@ -102,7 +108,7 @@ class EventRecorder:
         if not event.subject.uid or self._is_recent(event):
             return
         try:
-            self._queue.put_nowait(event)
+            self._queue.put_nowait((event.subject.kind == "Pod", next(self._number), event))
         except asyncio.QueueFull:
             self.dropped += 1
 
@@ -134,8 +140,10 @@ class EventRecorder:
 
     async def _write_forever(self) -> None:
         while True:
-            event = await self._queue.get()
+            of_pod, _, event = await self._queue.get()
             try:
+                if of_pod:
+                    await self._pace()
                 await self._write(event)
                 self.written += 1
             except KubeError as error:
@@ -154,6 +162,14 @@ class EventRecorder:
                 "events are not allowed to this account; apply deploy/kubernetes/20-cluster-role.yaml: %s",
                 error,
             )
+
+    async def _pace(self) -> None:
+        """Wait for the next moment at which an event of a pod may be written."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next_pod_event)
+        self._next_pod_event = at + 1 / POD_EVENTS_PER_SECOND
+        if at > now:
+            await asyncio.sleep(at - now)
 
     async def _write(self, event: Event) -> None:
         known = self._written.get(event.key)
