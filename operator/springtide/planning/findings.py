@@ -44,26 +44,10 @@ def _not_ready(pool: PoolView, situation: Situation, states: Sequence[GroupState
         yield _ready(Reason.STALE_PICTURE, purchases_forbidden(snapshot) or removals_forbidden(snapshot))
     if pool.policy in situation.unhealthy:
         yield _ready(Reason.CLUSTER_UNHEALTHY, situation.unhealthy[pool.policy])
-    yield from _contradictions(pool)
     for state in states:
         finding = situation.overdue[state.key].finding
         if finding is not None and finding.condition == ConditionType.READY:
             yield finding
-
-
-def _contradictions(pool: PoolView) -> Iterator[PoolFinding]:
-    most = sum(group.max_size for group in pool.groups)
-    least = sum(group.min_size for group in pool.groups)
-    if pool.groups and pool.min_size is not None and pool.min_size > most:
-        yield _ready(
-            Reason.BOUNDS_CONTRADICT,
-            f"spec.minSize {pool.min_size} is more than its groups allow ({most}): lower it, or raise their maximum",
-        )
-    if pool.groups and pool.max_size is not None and pool.max_size < least:
-        yield _ready(
-            Reason.BOUNDS_CONTRADICT,
-            f"spec.maxSize {pool.max_size} is less than its groups' minimums ({least}): raise it, or lower those",
-        )
 
 
 def _degraded(situation: Situation, states: Sequence[GroupState], counts: NodeCounts) -> PoolFinding:

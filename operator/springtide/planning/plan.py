@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from springtide.api.nodepool_status import ScaleDownState, ScaleUpState
 from springtide.cluster.groups import FailureClass
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
@@ -239,19 +240,6 @@ class NodeCounts:
     unregistered: int = 0
     long_unregistered: int = 0
     being_deleted: int = 0
-
-
-class ScaleUpState(StrEnum):
-    NO_ACTIVITY = "NoActivity"
-    IN_PROGRESS = "InProgress"
-    BACKOFF = "Backoff"
-    UNHEALTHY = "Unhealthy"
-
-
-class ScaleDownState(StrEnum):
-    NO_CANDIDATES = "NoCandidates"
-    CANDIDATES_PRESENT = "CandidatesPresent"
-    IN_PROGRESS = "InProgress"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from springtide.api.nodepool_status import ScaleDownState, ScaleUpState
 from springtide.cluster.snapshot import PoolView
 from springtide.planning.backoff import in_force
 from springtide.planning.findings import of_pool
@@ -15,8 +16,6 @@ from springtide.planning.plan import (
     PoolPlan,
     Purchase,
     Removal,
-    ScaleDownState,
-    ScaleUpState,
 )
 from springtide.planning.readiness import GroupState, NodeState, counts, total
 from springtide.planning.situation import Situation

@@ -21,9 +21,7 @@ from springtide.api.nodepool_status import (
     NodeCounts,
     NodePoolStatus,
     PoolSize,
-    ScaleDownState,
     ScaleDownStatus,
-    ScaleUpState,
     ScaleUpStatus,
     Utilization,
 )
@@ -187,7 +185,7 @@ def _backoff(memory: GroupMemory) -> GroupBackoff | None:
 
 
 def _scale_up(facts: PoolFacts, before: ScaleUpStatus | None, now: datetime) -> ScaleUpStatus:
-    state = ScaleUpState(facts.plan.scale_up.value)
+    state = facts.plan.scale_up
     outstanding = [memory.purchase for memory in facts.memory.values() if memory.purchase is not None]
     came_from, going_to = (before.from_, before.to) if before else (None, None)
     if outstanding:
@@ -204,7 +202,7 @@ def _scale_up(facts: PoolFacts, before: ScaleUpStatus | None, now: datetime) -> 
 
 
 def _scale_down(plan: PoolPlan, before: ScaleDownStatus | None, now: datetime) -> ScaleDownStatus:
-    state = ScaleDownState(plan.scale_down.value)
+    state = plan.scale_down
     return ScaleDownStatus(
         state=state,
         candidate_count=len(plan.candidates),
