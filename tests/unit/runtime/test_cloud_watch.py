@@ -1,49 +1,146 @@
-"""Reading clouds: a pool whose kind of provider is not installed learns why, and the others go on."""
+"""Reading the clouds: cadence, isolation, and what counts as news; in virtual time."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from springtide.api.conditions import Reason
+import pytest
+
 from springtide.api.nodepool import NodePool
-from springtide.api.parse import parse_nodepool, parse_policy
+from springtide.api.parse import parse_nodepool
+from springtide.cluster.groups import NodeGroup, PoolListing
 from springtide.runtime.cloud_watch import CloudWatch
-from springtide.runtime.pools import pool_views
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-AWS = {"aws": {"region": "us-east-1", "autoScalingGroups": ["asg-a"]}}
+pytestmark = pytest.mark.looptime
 
 
-def pool(name: str, provider: dict[str, Any]) -> NodePool:
-    parsed = parse_nodepool({"metadata": {"name": name, "uid": name}, "spec": {"provider": provider}})
+def pool(name: str, kind: str = "aws") -> NodePool:
+    providers: dict[str, Any] = {
+        "aws": {"region": "us-east-1", "autoScalingGroups": ["a"]},
+        "simulated": {"groups": [{"name": "a", "capacity": {"cpu": 4}}]},
+    }
+    parsed = parse_nodepool(
+        {"metadata": {"name": name, "uid": name}, "spec": {"provider": {kind: providers[kind]}}}
+    )
     assert isinstance(parsed, NodePool)
     return parsed
 
 
-def watch(**not_installed: str) -> CloudWatch:
-    return CloudWatch(
-        {},
+class Cloud:
+    """A provider that answers what it is told to, and counts."""
+
+    kind = "aws"
+
+    def __init__(self) -> None:
+        self.reads: list[float] = []
+        self.group = NodeGroup(
+            id="a", pool="p", target=0, min_size=0, max_size=9, instances=(), template=None, read_at=None
+        )
+        self.error = ""
+        self.delay = 0.0
+        self.crash: Exception | None = None
+
+    async def list_groups(self, pools: Sequence[NodePool]) -> Mapping[str, PoolListing]:
+        now = asyncio.get_running_loop().time()
+        self.reads.append(round(now, 3))
+        await asyncio.sleep(self.delay)
+        if self.crash is not None:
+            raise self.crash
+        group = replace(self.group, read_at=datetime.fromtimestamp(now, UTC))
+        return {pool.name: PoolListing(pool.name, groups=(group,), error=self.error) for pool in pools}
+
+
+@asynccontextmanager
+async def watching(**clouds: Cloud) -> AsyncIterator[tuple[CloudWatch, list[str]]]:
+    news: list[str] = []
+    watch = CloudWatch(
+        clouds,  # type: ignore[arg-type]
         idle=timedelta(seconds=10),
         busy=timedelta(seconds=2),
-        changed=lambda _: None,
-        not_installed=not_installed,
+        changed=news.append,
     )
+    task = asyncio.create_task(watch.run())
+    yield watch, news
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
-def test_a_pool_whose_provider_is_not_installed_says_what_to_install() -> None:
-    clouds = watch(aws="install Springtide with the extra 'aws'")
-    general = pool("general", AWS)
-    clouds.follow([general])
-    policy = parse_policy({"metadata": {"name": "default", "uid": "d"}, "spec": {}})
-    (view,) = pool_views([general], [policy], clouds.listings, {}, now=NOW)
-    (problem,) = view.problems
-    assert (problem.reason, problem.fatal) == (Reason.PROVIDER_NOT_INSTALLED, True)
-    assert problem.message == "spec.provider: install Springtide with the extra 'aws'"
+async def test_a_new_pool_is_read_at_once_and_then_every_ten_seconds() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        await asyncio.sleep(3)
+        assert cloud.reads == []
+        watch.follow([pool("p")])
+        await asyncio.sleep(25)
+    assert cloud.reads == [3, 13, 23]
 
 
-def test_it_is_forgotten_with_its_pool() -> None:
-    clouds = watch(aws="install it")
-    clouds.follow([pool("general", AWS)])
-    clouds.follow([])
-    assert clouds.listings == {}
+async def test_while_something_is_outstanding_it_is_read_every_two_seconds() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        watch.follow([pool("p")])
+        await asyncio.sleep(1)
+        watch.hurry(["aws"])
+        await asyncio.sleep(4.5)
+        watch.hurry([])
+        await asyncio.sleep(14)
+    assert cloud.reads == [0, 1, 3, 5, 7, 17]
+
+
+async def test_only_changes_are_news() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, news):
+        watch.follow([pool("p")])
+        await asyncio.sleep(25)
+        assert news == ["aws"]
+        cloud.group = replace(cloud.group, target=1)
+        await asyncio.sleep(10)
+    assert news == ["aws", "aws"]
+
+
+async def test_a_failing_cloud_is_asked_ever_less_often_and_the_last_groups_stay() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        watch.follow([pool("p")])
+        await asyncio.sleep(5)
+        cloud.crash = RuntimeError("boom")
+        await asyncio.sleep(200)
+        assert watch.listings["p"].groups != ()
+        assert "boom" in watch.listings["p"].error
+    gaps = [later - sooner for sooner, later in zip(cloud.reads, cloud.reads[1:], strict=False)]
+    assert gaps[:4] == [10, 20, 40, 60]
+
+
+async def test_a_cloud_that_does_not_answer_is_given_up_after_a_minute() -> None:
+    cloud = Cloud()
+    cloud.delay = 1e6
+    async with watching(aws=cloud) as (watch, _):
+        watch.follow([pool("p")])
+        await asyncio.sleep(61)
+        assert "no answer" in watch.listings["p"].error
+
+
+async def test_a_slow_cloud_delays_no_other() -> None:
+    slow, quick = Cloud(), Cloud()
+    slow.delay = 1e6
+    async with watching(aws=slow, simulated=quick) as (watch, news):
+        watch.follow([pool("p"), pool("q", "simulated")])
+        await asyncio.sleep(1)
+        assert news == ["simulated"]
+        assert set(watch.listings) == {"q"}
+
+
+async def test_a_pool_that_is_gone_is_forgotten() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        watch.follow([pool("p")])
+        await asyncio.sleep(1)
+        watch.follow([])
+        await asyncio.sleep(30)
+    assert watch.listings == {}
+    assert cloud.reads == [0]
