@@ -172,9 +172,10 @@ def _(outcome: UnregisteredFailed) -> Note:
 @note_of.register
 def _(outcome: RemovalStarted) -> Note:
     unneeded = elapsed(outcome.at - outcome.unneeded_since)
+    moving = f", {pods_count(outcome.pods)} to move" if outcome.pods else ""
     return Note(
         message=f"removing node {outcome.node}: {outcome.reason}, utilization {outcome.utilization:.3f}, "
-        f"unneeded for {unneeded}, {pods_count(outcome.pods)} to move",
+        f"unneeded for {unneeded}{moving}",
         reason="ScaleDown",
         plan_id=outcome.plan_id,
         pool=outcome.pool,

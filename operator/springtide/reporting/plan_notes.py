@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from springtide.api.conditions import Reason
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.plan import PendingOutcome, Plan
+from springtide.planning.plan import BlockReason, PendingOutcome, Plan
 from springtide.reporting import phrases
 from springtide.reporting.notes import Note
 
@@ -69,7 +69,8 @@ def _new_candidates(plan: Plan, before: Plan | None) -> Iterator[Note]:
             yield Note(
                 message=f"{name} utilization {utilization}: unneeded", reason="Unneeded", plan_id=plan.id
             )
-        if old is not None and old.unneeded_since is not None and verdict.unneeded_since is None:
+        leaves = verdict.block is BlockReason.CURRENTLY_BEING_DELETED
+        if old is not None and old.unneeded_since and not verdict.unneeded_since and not leaves:
             why = phrases.node_block(verdict) or "needed"
             yield Note(message=f"{name} is needed again: {why}", reason="Needed", plan_id=plan.id)
     for removal in plan.removals:
@@ -122,5 +123,5 @@ def summary(plan: Plan) -> str:
         parts.append("too many unready nodes")
     stuck = sum(len(v.pods) for v in plan.pending if v.outcome is PendingOutcome.NO_GROUP)
     if stuck:
-        parts.append(f"no group can hold {phrases.pods_count(stuck)}")
+        parts.append(f"no node can be bought for {phrases.pods_count(stuck)}")
     return "; ".join(parts) or "nothing to do"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,10 +40,10 @@ def pool_conditions(
     for finding in plan.findings:
         kind = ConditionType(finding.condition)
         statements[kind] = Statement(kind, finding.status, Reason(finding.reason), finding.message)
-    problem = next((problem for problem in view.problems if problem.fatal), None)
-    if problem is not None:
+    fatal = [problem for problem in view.problems if problem.fatal]
+    if fatal:
         # What is wrong with the resource itself outranks what planning found.
-        statements[ConditionType.READY] = _not_ready(view.problems, problem)
+        statements[ConditionType.READY] = _not_ready(fatal)
     lesser = [problem for problem in view.problems if not problem.fatal]
     if lesser:
         statements[ConditionType.DEGRADED] = _degraded(lesser, statements.get(ConditionType.DEGRADED))
@@ -74,9 +74,11 @@ def _usual(view: PoolView, listing: PoolListing | None) -> Iterator[Statement]:
     yield _reachable(listing)
 
 
-def _not_ready(problems: Iterable[PoolProblem], first: PoolProblem) -> Statement:
-    message = "; ".join(problem.message for problem in problems if problem.fatal)
-    return Statement(ConditionType.READY, False, Reason(first.reason), message)
+def _not_ready(fatal: Sequence[PoolProblem]) -> Statement:
+    """All of them; that the cloud will be read in a moment only when there is nothing else to mend."""
+    told = [problem for problem in fatal if problem.reason != Reason.NOT_LISTED_YET] or fatal
+    message = "; ".join(problem.message for problem in told)
+    return Statement(ConditionType.READY, False, Reason(told[0].reason), message)
 
 
 def _ready(view: PoolView) -> Statement:

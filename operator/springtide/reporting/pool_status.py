@@ -89,10 +89,10 @@ def _while_unread(facts: PoolFacts, before: NodePoolStatus) -> NodePoolStatus:
     )
 
 
-def _effective(facts: PoolFacts) -> EffectiveSettings | None:
-    """The settings in force; None while there is no policy to take them from."""
+def _effective(facts: PoolFacts) -> EffectiveSettings:
+    """The settings in force; while there is no policy to take them from, the pool's own mode alone."""
     if facts.policy_generation is None:
-        return None
+        return EffectiveSettings(mode=facts.view.mode)
     return effective(
         facts.view.settings,
         policy_generation=facts.policy_generation,
@@ -101,10 +101,10 @@ def _effective(facts: PoolFacts) -> EffectiveSettings | None:
     )
 
 
-def _effective_while_unread(facts: PoolFacts, before: EffectiveSettings | None) -> EffectiveSettings | None:
+def _effective_while_unread(facts: PoolFacts, before: EffectiveSettings | None) -> EffectiveSettings:
     """The settings are known without the cloud; the sizes, which depend on the groups' own bounds, are not."""
     now = _effective(facts)
-    if now is None or before is None:
+    if before is None:
         return now
     return now.model_copy(update={"min_size": before.min_size, "max_size": before.max_size})
 

@@ -91,6 +91,14 @@ def test_all_that_keeps_a_pool_from_being_managed_is_told() -> None:
     )
 
 
+def test_a_mistake_is_not_hidden_behind_a_cloud_that_is_not_read_yet() -> None:
+    waits = problem(Reason.NOT_LISTED_YET, "not read yet", fatal=True)
+    mistake = problem(Reason.POLICY_NOT_FOUND, "create it", fatal=True)
+    for problems in ((waits, mistake), (mistake, waits)):
+        found = conditions(pool("general", problems=problems))
+        assert told(found, ConditionType.READY)[1:] == (Reason.POLICY_NOT_FOUND, "create it")
+
+
 # --- before this process has read the cloud -----------------------------------------------------------------------
 
 UNREAD = pool("general", problems=(problem(Reason.NOT_LISTED_YET, "not read yet", fatal=True),))
