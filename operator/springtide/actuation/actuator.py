@@ -165,14 +165,15 @@ class Actuator:
     # --- details ------------------------------------------------------------------------------------------------
 
     def _change_targets(self, plan: Plan, pools: Mapping[str, ManagedPool]) -> Sequence[asyncio.Task[None]]:
-        # Cancellations first: a group's lock is fair, so a purchase of the same group comes after its cancellation.
         buyer, started = self._purchaser, []
-        for cancellation in plan.cancellations:
-            if cancellation.pool in pools:
-                work = buyer.cancel(pools[cancellation.pool], cancellation, plan_id=plan.id)
-                started.append(self._start_cloud_task(work, f"cancellation in {cancellation.group}"))
+        cancelling = {cancellation.pool for cancellation in plan.cancellations}
+        for name in cancelling & pools.keys():
+            cancellations = [each for each in plan.cancellations if each.pool == name]
+            purchases = [each for each in plan.purchases if each.pool == name]
+            work = buyer.cancel_then_buy(pools[name], cancellations, purchases, plan_id=plan.id)
+            started.append(self._start_cloud_task(work, f"cancellations in {name}"))
         for purchase in plan.purchases:
-            if purchase.pool in pools:
+            if purchase.pool in pools.keys() - cancelling:
                 work = buyer.buy(pools[purchase.pool], purchase, plan_id=plan.id)
                 started.append(self._start_cloud_task(work, f"purchase in {purchase.group}"))
         for removal in plan.unregistered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from springtide.actuation.outcome import (
@@ -129,8 +129,31 @@ class Purchaser:
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the waits are endless")
 
-    async def cancel(self, pool: ManagedPool, cancellation: Cancellation, *, plan_id: str) -> None:
-        """Give up capacity that no instance fulfils. Not repeated: the next pass sees what is still unfulfilled."""
+    async def cancel_then_buy(
+        self,
+        pool: ManagedPool,
+        cancellations: Sequence[Cancellation],
+        purchases: Sequence[Purchase],
+        *,
+        plan_id: str,
+    ) -> None:
+        """Purchases that may count on the room that cancellations of the same pool make: none without it.
+
+        Else a cancellation that fails would leave the pool above its maximum.
+        """
+        given_up = await asyncio.gather(*(self.cancel(pool, each, plan_id=plan_id) for each in cancellations))
+        if all(given_up):
+            await asyncio.gather(*(self.buy(pool, purchase, plan_id=plan_id) for purchase in purchases))
+            return
+        for purchase in purchases:
+            message = "what could not be had was not given up yet, so the pool has no room"
+            self._emit(PurchaseDeferred(at=self._clock(), message=message, **_told(purchase, plan_id)))
+
+    async def cancel(self, pool: ManagedPool, cancellation: Cancellation, *, plan_id: str) -> bool:
+        """Give up capacity that no instance fulfils; whether that worked.
+
+        Not repeated: the next pass sees what is still unfulfilled.
+        """
         key = (cancellation.pool, cancellation.group)
         async with self._locks.of(*key):
             try:
@@ -151,7 +174,7 @@ class Purchaser:
                         message=_message(error),
                     )
                 )
-                return
+                return False
             self._targets.acknowledged(*key, change.after)
         self._emit(
             CancellationDone(
@@ -165,6 +188,7 @@ class Purchaser:
                 message=cancellation.message,
             )
         )
+        return True
 
     async def remove_unregistered(
         self, pool: ManagedPool, removal: UnregisteredRemoval, *, plan_id: str

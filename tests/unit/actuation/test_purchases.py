@@ -182,6 +182,27 @@ async def test_capacity_that_does_not_come_is_cancelled() -> None:
     assert world.of(CancellationFailed)[0].message == "rate exceeded"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_purchase_that_counts_on_a_cancellation_comes_after_it_or_not_at_all(fails: bool) -> None:
+    world = await World().booted()
+    world.cloud.set_failure(no_capacity())
+    world.cloud.set_target(world.group, 6)
+    if fails:
+        world.cloud.set_failure(CallFails(call=Call.CANCEL_UNFULFILLED, error=ThrottledError("rate exceeded")))
+    given_up = Cancellation(
+        pool="general",
+        group="a",
+        from_target=6,
+        to_target=3,
+        failure=FailureClass.OUT_OF_CAPACITY,
+        message="none left",
+    )
+    await asyncio.wait(world.apply(cancellations=(given_up,), purchases=(purchase(start=3, to=4),)))
+    assert len(world.of(PurchaseAcknowledged)) == (0 if fails else 1)
+    assert len(world.of(PurchaseDeferred)) == (1 if fails else 0)
+    assert world.group.target == (6 if fails else 4)
+
+
 async def test_unregistered_instances_are_given_back_once() -> None:
     world = await World(size=1).booted()
     world.cloud.set_failure(NeverRegisters())
