@@ -9,7 +9,7 @@ import asyncio
 import re
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -94,15 +94,16 @@ async def row_of(world: World, plural: str, name: str, *, wide: bool = False) ->
     return row
 
 
-async def until_row(world: World, plural: str, name: str, **cells: str) -> Row:
-    """Wait until these cells read so (SCALE_UP is SCALE-UP); the row."""
-    wanted = {column.replace("_", "-"): cell for column, cell in cells.items()}
+async def until_row(
+    world: World, plural: str, name: str, cells: Mapping[str, str], *, wide: bool = False
+) -> Row:
+    """Wait until these cells read so; the row."""
 
     async def reads() -> Row:
-        row = await row_of(world, plural, name)
-        return row if wanted.items() <= row.items() else {}
+        row = await row_of(world, plural, name, wide=wide)
+        return row if cells.items() <= row.items() else {}
 
-    return await world.until(reads, f"{name} to read {wanted}", timeout=40)
+    return await world.until(reads, f"{name} to read {cells}", timeout=40)
 
 
 async def test_the_table_of_nodepools_tells_who_is_well_and_who_is_not(world: World) -> None:
@@ -112,7 +113,7 @@ async def test_the_table_of_nodepools_tells_who_is_well_and_who_is_not(world: Wo
     async with world.operator():
         app = await world.deployment(2, cpu="3", nodeSelector={"group": group})
         await world.running(app, 2)
-        row = await until_row(world, "nodepools", good, TARGET="2", SCALE_UP="NoActivity")
+        row = await until_row(world, "nodepools", good, {"TARGET": "2", "SCALE-UP": "NoActivity"})
         assert tuple(row) == POOL_COLUMNS
         assert re.fullmatch(r"\d+[smh]", row.pop("AGE"))
         assert row == {
@@ -127,13 +128,11 @@ async def test_the_table_of_nodepools_tells_who_is_well_and_who_is_not(world: Wo
             "SCALE-DOWN": "NoCandidates",
             "CANDIDATES": "0",
         }
-        await until_row(world, "nodepools", broken, READY="False", TARGET="0")
-        await until_row(world, "nodepools", lost, READY="False", MODE="Paused")
-        wide = await row_of(world, "nodepools", good, wide=True)
+        await until_row(world, "nodepools", broken, {"READY": "False", "TARGET": "0"})
+        await until_row(world, "nodepools", lost, {"READY": "False", "MODE": "Paused"})
+        facts = {"REASON": "Accepted", "UNREADY": "0", "CPU%": "75", "$/H": "0.384"}
+        wide = await until_row(world, "nodepools", good, facts, wide=True)
         assert set(wide) - set(row) - {"AGE"} == WIDE_COLUMNS
-        assert wide["REASON"] == "Accepted"
-        assert wide["CPU%"] == "75"
-        assert wide["$/H"] == "0.384"
         assert re.fullmatch(rf"scale-up of {good}/{group} finished in \d+s", wide["LAST"])
         for name, reason in ((broken, "GroupNotFound"), (lost, "PolicyNotFound")):
             assert (await row_of(world, "nodepools", name, wide=True))["REASON"] == reason
@@ -144,7 +143,7 @@ async def test_the_table_of_policies_tells_how_many_pools_and_pods(world: World)
     await world.pool(group, policy=policy)
     async with world.operator():
         await world.deployment(3, cpu="64", nodeSelector={"group": group})
-        row = await until_row(world, "autoscalerpolicies", policy, PENDING="3")
+        row = await until_row(world, "autoscalerpolicies", policy, {"PENDING": "3"})
         assert tuple(row) == ("NAME", "MODE", "READY", "POOLS", "PENDING", "LAST-PASS", "AGE")
         assert (row["MODE"], row["READY"], row["POOLS"]) == ("Active", "True", "1")
         wide = await row_of(world, "autoscalerpolicies", policy, wide=True)
@@ -331,7 +330,7 @@ async def test_a_failure_is_seen_in_status_and_table(world: World) -> None:
     world.cloud.failures.add(NoCapacity(group=group))
     async with world.operator():
         await world.deployment(1, nodeSelector={"group": group})
-        await until_row(world, "nodepools", pool, SCALE_UP="Backoff", TARGET="0")
+        await until_row(world, "nodepools", pool, {"SCALE-UP": "Backoff", "TARGET": "0"})
         (seen,) = (await world.node_pool(pool))["status"]["groups"]
         assert seen["backoff"]["reason"] == "OutOfCapacity"
         assert "capacity" in seen["lastError"]["message"]
