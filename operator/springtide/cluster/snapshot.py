@@ -118,6 +118,8 @@ class Snapshot:
     """By node name."""
     unneeded_since: Mapping[str, datetime] = field(default_factory=dict)
     """By node name: trusted start of the unneeded timer (soft taint we wrote, no gap in our heartbeat)."""
+    promised: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
     recently_evicted: tuple[str, ...] = ()
     """Uids of pods we evicted whose replacement may not exist yet."""
     cluster_autoscaler: str = ""

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import Snapshot
+from springtide.planning.as_bought import place_as_bought
 from springtide.planning.basket import Basket
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal, may_change, may_serve
@@ -171,7 +172,8 @@ def _buy(
         state.key: may_serve(state, circumstances) for state in states
     }
     promises = Promises(landscape, catalog, ledger, plan_id=snapshot.plan_id)
-    left = promises.keep(placed.left, states=states, policies=snapshot.policies)
+    bought_for = place_as_bought(landscape, placed.left, snapshot.promised)
+    left = promises.keep(bought_for.left, states=states, policies=snapshot.policies)
     run = ScaleUp(landscape, ledger, basket, catalog, plan_id=f"{snapshot.plan_id}/{mode.value}")
     served = run.serve(
         left,
@@ -182,7 +184,7 @@ def _buy(
     return _Bought(
         purchases=basket.purchases(situation.states),
         left=tuple(each.left for each in served if each.left.count),
-        verdicts=(*placed.verdicts, *promises.verdicts, *verdicts),
+        verdicts=(*placed.verdicts, *bought_for.verdicts, *promises.verdicts, *verdicts),
         due_at=placed.due_at,
     )
 

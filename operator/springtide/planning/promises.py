@@ -93,7 +93,7 @@ class Promises:
             return
         where = np.zeros(self.landscape.simulation.size, dtype=np.bool_)
         where[indices] = True
-        for number in sorted(offer.asking, key=lambda n: _share(self._left[n], offer.candidate.fresh)):
+        for number in sorted(offer.asking, key=lambda n: share_of_node(self._left[n], offer.candidate.fresh)):
             self._place(number, where & ~self.landscape.simulation.repelled)
 
     def _on_imagined(self, candidate: Candidate) -> None:
@@ -142,7 +142,7 @@ class Promises:
             self._left[number] = demand.without(placement.placed)
 
 
-def _share(demand: Demand, fresh: FreshNode) -> float:
+def share_of_node(demand: Demand, fresh: FreshNode) -> float:
     """Minus the packing's measure of size, so that the largest come first."""
     requests = demand.shape.requests
     return -sum(

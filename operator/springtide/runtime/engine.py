@@ -205,6 +205,7 @@ class Engine:
             memories=self._memories.by_pool,
             refusals=self._memories.refusals,
             in_flight=self._actuator.in_flight,
+            promised=self._memories.promised,
             unneeded=self._unneeded,
             timed=self._timed,
             correct=self._actuator.targets.corrected,

@@ -127,6 +127,8 @@ class Memories:
         """By pool name."""
         self.refusals: dict[tuple[str, str], LaunchFailure] = {}
         """By (pool, group): the last purchase that the cloud refused outright. Planning sees it as a launch failure."""
+        self.promised: dict[str, tuple[str, str]] = {}
+        """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
         self._uids: dict[str, str] = {}
         self._known: dict[tuple[str, str], GroupPlan] = {}
 
@@ -147,6 +149,10 @@ class Memories:
         for name, pool in plan.pools.items():
             if name in self.by_pool and pool.groups:
                 self.by_pool[name] = self.by_pool[name].after_plan(pool)
+        pending = {pod.uid for verdict in plan.pending for pod in verdict.pods}
+        self.promised = {uid: key for uid, key in self.promised.items() if uid in pending}
+        for purchase in plan.purchases:
+            self.promised.update((pod.uid, (purchase.pool, purchase.group)) for pod in purchase.pods)
         self._known = {
             (name, group.group): group for name, pool in plan.pools.items() for group in pool.groups
         }

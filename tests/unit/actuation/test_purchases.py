@@ -188,7 +188,9 @@ async def test_a_purchase_that_counts_on_a_cancellation_comes_after_it_or_not_at
     world.cloud.set_failure(no_capacity())
     world.cloud.set_target(world.group, 6)
     if fails:
-        world.cloud.set_failure(CallFails(call=Call.CANCEL_UNFULFILLED, error=ThrottledError("rate exceeded")))
+        world.cloud.set_failure(
+            CallFails(call=Call.CANCEL_UNFULFILLED, error=ThrottledError("rate exceeded"))
+        )
     given_up = Cancellation(
         pool="general",
         group="a",

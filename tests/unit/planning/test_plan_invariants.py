@@ -356,7 +356,9 @@ def after_acknowledgement(world: Snapshot, made: Plan) -> Snapshot:
                 groups.append(each)
         return replace(owner, groups=tuple(groups), memory=memory, last_scale_up=NOW)
 
-    return replace(world, pools=tuple(grown(each) for each in world.pools), plan_id="plan-2")
+    promised = {pod.uid: (p.pool, p.group) for p in made.purchases for pod in p.pods}
+    pools = tuple(grown(each) for each in world.pools)
+    return replace(world, pools=pools, promised=promised, plan_id="plan-2")
 
 
 def after_arrival(world: Snapshot, made: Plan) -> Snapshot:
