@@ -18,6 +18,7 @@ from springtide.api.settings import ScaleUpSettings
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
+from springtide.planning.experience import corrected
 from springtide.planning.readiness import (
     ARRIVAL_TAINTS,
     SOFT_TAINT,
@@ -94,7 +95,9 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         ready_count=len(in_state[NodeState.READY]),
         existing_count=len(nodes),
         fresh={
-            key: fresh_node(state.group.template, picture.daemon_sets)
+            key: fresh_node(
+                corrected(state.group.template, state.in_state(NodeState.READY)), picture.daemon_sets
+            )
             for key, state in readiness.groups.items()
             if state.group.template is not None
         },

@@ -323,3 +323,24 @@ def test_room_beside_repelling_pods_is_trusted_only_while_the_refusal_is_young()
     young, old = plan(world(timedelta(seconds=5))), plan(world(timedelta(minutes=5)))
     assert (bought(young), young.wake_at) == ({}, NOW + timedelta(seconds=55))
     assert bought(old) == {"asg-a": 1}
+
+
+# --- templates that promise too much ---------------------------------------------------------------------------
+
+
+def test_a_template_that_promises_more_than_real_nodes_have_is_not_believed_twice() -> None:
+    """The first node teaches: what does not fit it is bought for no more."""
+    promising = group(nodes=["real"], made_of=template(cpu=8000))
+    made = plan(snapshot(pool("p", promising), nodes=[node("real")], waiting=pending(1, shape(cpu=6000))))
+    assert bought(made) == {}
+    (verdict,) = made.pending
+    assert verdict.outcome is PendingOutcome.NO_GROUP
+    assert verdict.groups[0].misfit is not None
+    assert (verdict.groups[0].misfit.requested, verdict.groups[0].misfit.free) == (6000, 4000)
+
+
+def test_a_device_that_no_node_shows_yet_is_still_believed() -> None:
+    gpu = {"nvidia.com/gpu": 1}
+    own = group(nodes=["starting"], made_of=template(extended=gpu))
+    made = plan(snapshot(pool("p", own), nodes=[node("starting")], waiting=pending(1, shape(extended=gpu))))
+    assert bought(made) == {"asg-a": 1}

@@ -1,0 +1,31 @@
+"""Templates corrected by experience: no fresh node is expected to hold more than the group's own nodes really do.
+
+A template knows the machine's nominal size, or what spec.template says; the kubelet then reserves something, firmware
+takes a few percent of the memory. A pod that fits the template but no real node would otherwise be bought for again and
+again, up to the maximum. Cluster Autoscaler takes a real node for the template as soon as there is one; here labels and
+taints stay those declared, since those of one node may be somebody's experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from springtide.cluster.groups import Template
+from springtide.cluster.records import NodeRecord
+
+KNOWN_AT_ONCE: Final = ("cpu", "memory", "ephemeral-storage", "pods")
+"""What a kubelet reports from the start. Devices come later, with their plugin: their absence proves nothing."""
+
+
+def corrected(template: Template, nodes: Sequence[NodeRecord]) -> Template:
+    """The template with no more allocatable than the largest of these ready nodes of its group has."""
+    if not nodes:
+        return template
+    allocatable = dict(template.allocatable)
+    for resource in KNOWN_AT_ONCE:
+        real = max(node.allocatable.get(resource, 0) for node in nodes)
+        if resource in allocatable and 0 < real < allocatable[resource]:
+            allocatable[resource] = real
+    return replace(template, allocatable=allocatable)
