@@ -47,6 +47,8 @@ class ControlPlane:
         self.server = server
         self.silent: set[str] = set()
         """Nodes whose kubelet does nothing any more."""
+        self._off: set[str] = set()
+        """Nodes whose machine is off."""
         self.boot_seconds = REGISTERED_TO_READY_SECONDS
         self._numbers = itertools.count(1)
         self._due = False
@@ -84,12 +86,18 @@ class ControlPlane:
         asyncio.get_running_loop().call_later(self.boot_seconds, self.recover, instance.id)
 
     def recover(self, name: str) -> None:
-        """The kubelet says that it is ready (again)."""
+        """The kubelet says that it is ready (again), and catches up on its pods."""
         node = self.server.get("Node", name)
-        if node is not None:
+        if node is None or name in self._off:
+            return
+        keys = {NOT_READY["key"], UNREACHABLE[0]["key"]}
+        self._edit_node(node, ready="True", taints=[t for t in _taints(node) if t["key"] not in keys])
+        if name in self.silent:
             self.silent.discard(name)
-            keys = {NOT_READY["key"], UNREACHABLE[0]["key"]}
-            self._edit_node(node, ready="True", taints=[t for t in _taints(node) if t["key"] not in keys])
+            for pod in self.server.pods:
+                if pod.node_name == name:
+                    catch_up = self._run if pod.deletion_timestamp is None else self._end
+                    catch_up(pod)
 
     def silence(self, name: str) -> None:
         """The kubelet stops: after a while the node is unreachable, and later its pods are given up."""
@@ -101,6 +109,7 @@ class ControlPlane:
     def instance_gone(self, instance: SimulatedInstance) -> None:
         """The machine is off; its Node goes a little later."""
         self.silent.add(instance.id)
+        self._off.add(instance.id)
         asyncio.get_running_loop().call_later(NODE_DELETION_SECONDS, self.delete_node, instance.id)
 
     def delete_node(self, name: str) -> None:

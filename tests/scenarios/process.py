@@ -207,7 +207,7 @@ class Cloud(SimulatedProvider):
         finally:
             after = self.cloud.group(pool.name, group_id).target
             if after > before:
-                self._world.raises.append(Raise(now(), pool.name, group_id, before, after))
+                self._world.note_raise(Raise(now(), pool.name, group_id, before, after))
         await self._door.after()
         return change
 

@@ -74,7 +74,7 @@ async def test_the_backoff_doubles_up_to_its_maximum() -> None:
 
 
 async def test_the_backoff_is_forgotten_after_its_reset() -> None:
-    world = await World().started()
+    world = await World(policies={"default": {"scanInterval": "1m"}}).started()
     rule = world.cloud.set_failure(no_capacity())
     world.deploy("web", 1)
     await world.after(minutes(7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.scenarios.world import HARD, SOFT, World, group, minutes
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)
 
-QUICK = {"scaleDown": {"unneededTime": "1m", "delayAfterAdd": "0s"}}
+QUICK: dict[str, Any] = {"scaleDown": {"unneededTime": "1m", "delayAfterAdd": "0s"}}
 
 
 async def unneeded() -> World:

@@ -57,6 +57,8 @@ class World:
         """So long a cloud's listing is on its way, getting older."""
         self.api_silence_seconds = 0.0
         """So long ago the informers heard from the API server."""
+        self.on_raise: Callable[[Raise], None] = lambda raised: None
+        """Called in the instant in which a target was raised."""
         self.process: Process | None = None
 
     async def started(self) -> World:
@@ -183,13 +185,11 @@ class World:
             },
         )
 
-    def land(self, node: str, name: str = "late", **pod: Any) -> None:
+    def land(self, node: str, app: str = "late") -> None:
         """A pod that gets past the taints, as the scheduler's race with a taint makes possible."""
-        template = pod_template(name, **pod)
-        metadata = {**template["metadata"], "name": name}
         owner = {"kind": "ReplicaSet", "metadata": {"name": "outsider", "uid": "outsider"}}
-        self.control_plane.create_pod({**template, "metadata": metadata}, owner=owner)
-        landed = next(p for p in self.server.pods if p.owner is not None and p.owner.uid == "outsider")
+        self.control_plane.create_pod(pod_template(app), owner=owner)
+        landed = next(pod for pod in self.pending if pod.labels.get("app") == app)
         self.control_plane.bind(landed, node)
 
     def cluster_autoscaler_lives(self) -> None:
@@ -291,11 +291,16 @@ class World:
     def event_reasons(self) -> set[str]:
         return {event["reason"] for event in self.events}
 
+    def note_raise(self, raised: Raise) -> None:
+        self.raises.append(raised)
+        self.on_raise(raised)
+
     def note_termination(self, asked: Termination) -> None:
+        before = {each.instance for each in self.terminations}
         self.terminations.append(asked)
         if asked.residents and not asked.was_going:
             self.violations.append(f"{asked.instance} was terminated with {asked.residents} on it")
-        if asked.was_going and not self.listing_seconds:
+        if asked.was_going and asked.instance in before and not self.listing_seconds:
             self.violations.append(f"{asked.instance} was terminated twice")
 
     def describe(self) -> str:
