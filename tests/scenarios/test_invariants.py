@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import looptime
+import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,6 +30,8 @@ POLICY = {
 }
 APPS = {"web": "1", "api": "500m", "batch": "2"}
 """Deployments and what each of their pods requests."""
+EXAMPLES = os.environ.get("SCENARIO_EXAMPLES", "")
+"""More stories than `make test` tells, and others each time: SCENARIO_EXAMPLES=1000."""
 GROUP_MAX = 12
 PATIENCE_SECONDS = minutes(10)
 """After pods were taken away or instances were lost, nodes may be on their way that nobody needs any more."""
@@ -257,10 +260,11 @@ class Operations(RuleBasedStateMachine):
 
 
 Operations.TestCase.settings = settings(
-    max_examples=int(os.environ.get("SCENARIO_EXAMPLES", "60")),
+    max_examples=int(EXAMPLES or 60),
     stateful_step_count=30,
     deadline=None,
-    derandomize="SCENARIO_EXAMPLES" not in os.environ,
+    derandomize=not EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )
-TestOperations = Operations.TestCase
+TestOperations = pytest.mark.timeout(900)(Operations.TestCase)
+"""Seconds when it passes; minutes when it fails, while the shortest story that fails is looked for."""
