@@ -70,6 +70,12 @@ class CloudWatch:
             del self.listings[gone]
         self.listings.update(unreadable)
 
+    def read_now(self, kinds: Iterable[str]) -> None:
+        """Something in the cluster says that these kinds' listings are behind: read them at once."""
+        for kind in kinds:
+            if kind in self._pokes:
+                self._pokes[kind].set()
+
     def hurry(self, kinds: Iterable[str]) -> None:
         """These kinds have something outstanding: read them at the quick cadence until told otherwise."""
         kinds = frozenset(kinds)

@@ -113,6 +113,7 @@ class Engine:
         self._unneeded: dict[str, datetime] = {}
         self._timed: set[str] = set()
         """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
+        self._newcomers_seen: set[str] = set()
         self._generations: dict[tuple[str, str], tuple[int, bool]] = {}
         self._released: set[str] = set()
         self._releasing: asyncio.Future[list[tuple[str, ...]]] | None = None
@@ -184,6 +185,10 @@ class Engine:
         with phases.of("actuate"):
             await self._actuate(snapshot, plan)
         self._count(causes)
+        took = ", ".join(
+            f"{phase} {duration.total_seconds():.3f} s" for phase, duration in phases.durations.items()
+        )
+        logger.debug("pass %s for %s: %s", plan_id, ", ".join(causes), took)
         self._reporter.passed(self._report(snapshot, plan, causes, phases.durations))
 
     def _observe(self, plan_id: str) -> Snapshot:
@@ -232,14 +237,30 @@ class Engine:
         tasks = self._actuator.apply(plan, managed)
         self._release_abandoned(snapshot, managed)
         await self._actuator.settled(tasks, within=PURCHASE_WAIT_SECONDS)
-        self._hurry_clouds(managed)
+        self._hurry_clouds(managed, snapshot.picture)
 
-    def _hurry_clouds(self, managed: Mapping[str, ManagedPool]) -> None:
+    def _hurry_clouds(self, managed: Mapping[str, ManagedPool], picture: ClusterPicture) -> None:
         in_flight = self._actuator.in_flight
         busy = {name for name in managed if self._memories.outstanding(name)}
         busy |= {removal.pool for removal in in_flight.removals.values()}
         busy |= {pool for pool, _ in in_flight.purchases}
-        self._clouds.hurry(managed[name].resource.spec.provider.kind for name in busy if name in managed)
+        kinds = {managed[name].resource.spec.provider.kind for name in busy if name in managed}
+        self._clouds.hurry(kinds)
+        newcomers = self._newcomers(picture)
+        if newcomers - self._newcomers_seen:
+            # A Node is here before the listing shows its instance: until then it passes for one still to come.
+            self._clouds.read_now(kinds)
+        self._newcomers_seen = newcomers
+
+    def _newcomers(self, picture: ClusterPicture) -> set[str]:
+        """Provider ids of Nodes that no listing has shown yet (of machines that are not ours, too)."""
+        listed = {
+            instance.provider_id
+            for listing in self._clouds.listings.values()
+            for group in listing.groups
+            for instance in group.instances
+        }
+        return {node.provider_id for node in picture.nodes} - listed
 
     def _release_abandoned(self, snapshot: Snapshot, managed: Mapping[str, ManagedPool]) -> None:
         """Groups taken off their pool and pools without a policy are let go, in the background; what fails is tried

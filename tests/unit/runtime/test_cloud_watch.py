@@ -144,3 +144,13 @@ async def test_a_pool_that_is_gone_is_forgotten() -> None:
         await asyncio.sleep(30)
     assert watch.listings == {}
     assert cloud.reads == [0]
+
+
+async def test_asked_to_it_reads_at_once() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        watch.follow([pool("p")])
+        await asyncio.sleep(4)
+        watch.read_now(["aws", "a kind without provider"])
+        await asyncio.sleep(12)
+    assert cloud.reads == [0, 4, 14]
