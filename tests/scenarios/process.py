@@ -296,6 +296,7 @@ class Process:
             clock=now,
         )
         self.watcher.state.on_wake_up(self.engine.wake)
+        self.watcher.state.on_arrival(self.engine.requests.prolong)
 
     def _emit(self, outcome: Outcome) -> None:
         self.world.outcomes.append(outcome)

@@ -14,6 +14,7 @@ from springtide.api.resolve import PoolSettings
 from springtide.api.settings import Mode
 from springtide.cluster.groups import FailureClass, NodeGroup, PoolProblem
 from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.shape import PodShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class Snapshot:
     """By node name: trusted start of the unneeded timer (soft taint we wrote, no gap in our heartbeat)."""
     promised: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
+    recently_refused: frozenset[tuple[PodShape, str]] = frozenset()
+    """Shapes of which a scheduler (by name) refused a pod within the last half minute, though that pod may run by now."""
     recently_evicted: tuple[str, ...] = ()
     """Uids of pods we evicted whose replacement may not exist yet."""
     cluster_autoscaler: str = ""

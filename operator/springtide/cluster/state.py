@@ -45,6 +45,7 @@ class ClusterState:
         self.version = 0
         """Grows with every change that a decision could see."""
         self._wake_up: WakeUp = wake_up or (lambda _reason: None)
+        self._arrival: Callable[[], None] = lambda: None
         self._pod_index = PodIndex()
         self._workloads_by_uid: dict[str, Workload] = {}
         self._frozen: ClusterPicture | None = None
@@ -54,6 +55,10 @@ class ClusterState:
     def on_wake_up(self, wake_up: WakeUp) -> None:
         """Whom to tell that a pass should start soon; one listener, called in the event loop's thread."""
         self._wake_up = wake_up
+
+    def on_arrival(self, arrival: Callable[[], None]) -> None:
+        """Whom to tell that a new pod waits for the scheduler: alone no reason for a pass, but a burst still grows."""
+        self._arrival = arrival
 
     def freeze(self, *, now: datetime, age_seconds: float = 0.0) -> ClusterPicture:
         """The present state, immutable. Parts that did not change are shared with the picture before."""
@@ -119,6 +124,8 @@ class ClusterState:
         self.version += 1
         if new is not None and _waits_for_a_node(new) and not (old is not None and _waits_for_a_node(old)):
             self._wake_up(f"pod {new.key} became unschedulable")
+        elif new is not None and old is None and PodIndex.is_pending(new):
+            self._arrival()
 
     def _on_node(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         self._stale.add("nodes")  # its resourceVersion is new even if nothing else is

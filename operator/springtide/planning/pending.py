@@ -14,6 +14,9 @@ from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import PoolView
 from springtide.planning.plan import PendingOutcome, PendingVerdict
 
+Refused = frozenset[tuple[PodShape, str]]
+"""Shapes of which a scheduler, by name, has refused a pod."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -82,12 +85,17 @@ class _Objection:
 
 
 def sort_out(
-    pods: Iterable[PodRecord], *, pools: Iterable[PoolView], node_names: frozenset[str], now: datetime
+    pods: Iterable[PodRecord],
+    *,
+    pools: Iterable[PoolView],
+    node_names: frozenset[str],
+    now: datetime,
+    recently_refused: Refused = frozenset(),
 ) -> Pending:
     """Sort the pending pods. Settings are per pool: a pod that every pool leaves out asks for nothing; one that
     only some leave out is closed to those.
 
-    `node_names`: nodes on which a nomination can come true.
+    `node_names`: nodes on which a nomination can come true. `recently_refused`: see Snapshot.
     """
     pools_by_rules: dict[_Rules, set[str]] = {}
     for pool in pools:
@@ -95,7 +103,7 @@ def sort_out(
     rules = pools_by_rules or {_Rules.of(ScaleUpSettings()): set()}
     nominated: list[PodRecord] = []
     pods = tuple(pods)
-    refused = _refused_shapes(pods)
+    refused = _refused_shapes(pods) | recently_refused
     asking: dict[tuple[PodShape, frozenset[str]], list[PodRecord]] = {}
     waiting: dict[tuple[PodShape, PendingOutcome, str], list[PodRecord]] = {}
     due: list[datetime] = []
@@ -135,11 +143,7 @@ def _closed(
 _NONE_CLOSED: frozenset[str] = frozenset()
 
 
-_Refused = frozenset[tuple[PodShape, str]]
-"""Shapes of which a scheduler, by name, has refused a pod."""
-
-
-def _refused_shapes(pods: Iterable[PodRecord]) -> _Refused:
+def _refused_shapes(pods: Iterable[PodRecord]) -> Refused:
     """The scheduler cannot tell pods of one shape apart: what it said of one holds for those it has not come to yet.
 
     So a burst is planned whole, although the scheduler is still busy refusing its pods one by one.
@@ -147,7 +151,7 @@ def _refused_shapes(pods: Iterable[PodRecord]) -> _Refused:
     return frozenset((pod.shape, pod.scheduler_name) for pod in pods if pod.unschedulable_since is not None)
 
 
-def _objection(pod: PodRecord, *, rules: _Rules, refused: _Refused, now: datetime) -> _Objection | None:
+def _objection(pod: PodRecord, *, rules: _Rules, refused: Refused, now: datetime) -> _Objection | None:
     """Why the pod asks for nothing under these settings; None: it does."""
     ignored = _ignored(pod, rules=rules, refused=refused)
     if ignored:
@@ -162,7 +166,7 @@ def _objection(pod: PodRecord, *, rules: _Rules, refused: _Refused, now: datetim
     return None
 
 
-def _ignored(pod: PodRecord, *, rules: _Rules, refused: _Refused) -> str:
+def _ignored(pod: PodRecord, *, rules: _Rules, refused: Refused) -> str:
     if pod.gated:
         return "held by scheduling gates"
     if pod.is_daemon:

@@ -145,6 +145,7 @@ def _pending(landscape: Landscape, situation: Situation) -> Pending:
         pools=[pool for pool in snapshot.pools if pool.mode is not Mode.PAUSED],
         node_names=frozenset(existing),
         now=snapshot.now,
+        recently_refused=snapshot.recently_refused,
     )
 
 

@@ -30,7 +30,7 @@ MAX_REMEMBERED: Final = 4096
 MAX_WAITING: Final = 5000
 """Events not written yet; further ones are dropped (and counted): events explain, they must not become the load."""
 WRITERS: Final = 2
-POD_EVENTS_PER_SECOND: Final = 50.0
+POD_EVENTS_PER_SECOND: Final = 20.0
 """A purchase for a thousand pods has a thousand events; the API server has better things to do just then. Events of
 NodePools and nodes are few and go first."""
 

@@ -125,8 +125,9 @@ class Engine:
     # --- who asks for passes --------------------------------------------------------------------------------------
 
     def wake(self, cause: str) -> None:
-        """Something happened that may change the plan."""
-        self.requests.wake(cause)
+        """Something happened that may change the plan. The causes' names are left out: they are counted by kind."""
+        words = cause.split(" ")
+        self.requests.wake(cause if len(words) < 3 else " ".join([words[0], *words[2:]]))
 
     async def scan_if_due(self, policy: str) -> None:
         """The heartbeat of a policy: a pass, awaited, if the last one is longer ago than its scanInterval."""
@@ -211,6 +212,7 @@ class Engine:
             refusals=self._memories.refusals,
             in_flight=self._actuator.in_flight,
             promised=self._memories.promised,
+            recently_refused=self._memories.refused_lately(picture.pending_pods, now=now),
             unneeded=self._unneeded,
             timed=self._timed,
             correct=self._actuator.targets.corrected,

@@ -22,6 +22,8 @@ from springtide.actuation.outcome import (
 from springtide.api.nodepool import NodePool
 from springtide.api.nodepool_status import GroupStatus, NodePoolStatus
 from springtide.cluster.groups import FailureClass, LaunchFailure
+from springtide.cluster.records import PodRecord
+from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase
 from springtide.planning.plan import GroupPlan, Plan, PoolPlan
 from springtide.planning.upcoming import remembered
@@ -29,6 +31,9 @@ from springtide.reporting.reporter import Remembered
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=3)
 """With a longer gap in our heartbeat nobody watched the nodes: a stored "unneeded since" proves nothing."""
+
+REFUSED_LATELY = timedelta(seconds=30)
+"""So long the scheduler's refusal of one pod speaks for others of its shape that it has not tried yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ class Memories:
         """By (pool, group): the last purchase that the cloud refused outright. Planning sees it as a launch failure."""
         self.promised: dict[str, tuple[str, str]] = {}
         """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
+        self._refused_at: dict[tuple[PodShape, str], datetime] = {}
         self._uids: dict[str, str] = {}
         self._known: dict[tuple[str, str], GroupPlan] = {}
 
@@ -156,6 +162,16 @@ class Memories:
         self._known = {
             (name, group.group): group for name, pool in plan.pools.items() for group in pool.groups
         }
+
+    def refused_lately(
+        self, pending: Iterable[PodRecord], *, now: datetime
+    ) -> frozenset[tuple[PodShape, str]]:
+        """Shapes that a scheduler refused lately: in a burst, the pods it comes to last are no better off."""
+        for pod in pending:
+            if pod.unschedulable_since is not None:
+                self._refused_at[pod.shape, pod.scheduler_name] = now
+        self._refused_at = {key: at for key, at in self._refused_at.items() if now - at <= REFUSED_LATELY}
+        return frozenset(self._refused_at)
 
     def remember(self, outcome: Outcome) -> None:
         """Take over what became of a decision."""

@@ -15,6 +15,7 @@ from springtide.api.policy import AutoscalerPolicy
 from springtide.cluster.groups import LaunchFailure, NodeGroup, PoolListing, PoolProblem
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import LeaseRecord
+from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import PoolView, RemovalInFlight, Snapshot
 from springtide.reporting.phrases import elapsed
 from springtide.runtime.memory import PoolMemory
@@ -37,6 +38,7 @@ def observe(
     refusals: Mapping[tuple[str, str], LaunchFailure],
     in_flight: InFlight,
     promised: Mapping[str, tuple[str, str]],
+    recently_refused: frozenset[tuple[PodShape, str]],
     unneeded: Mapping[str, datetime],
     timed: Collection[str],
     correct: CorrectGroup,
@@ -60,6 +62,7 @@ def observe(
         removals=_removals(picture, in_flight.removals),
         unneeded_since={**_stored_timers(picture, views, memories, timed, now), **unneeded},
         promised=promised,
+        recently_refused=recently_refused,
         recently_evicted=in_flight.recently_evicted,
         cluster_autoscaler=_holder(picture.ca_lease, now),
         purchases_forbidden=forbidden_purchases,

@@ -123,6 +123,7 @@ async def running(
             settings, client, cluster, providers, not_installed
         )
         cluster.state.on_wake_up(engine.wake)
+        cluster.state.on_arrival(engine.requests.prolong)
         app = make_app(registry=metrics.registry, healthy=engine.unhealthy, ready=engine.unready)
         host, port = settings.http_host_port
         try:

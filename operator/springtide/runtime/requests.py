@@ -64,6 +64,13 @@ class PassRequests(Generic[Outcome]):
             batch.start_at = now
         self._changed.set()
 
+    def prolong(self) -> None:
+        """What the waiting requests are about goes on: settle anew, if a pass is being settled for at all."""
+        batch = self._batch
+        if batch is not None and batch.start_at > batch.first_at:
+            now = asyncio.get_running_loop().time()
+            batch.start_at = min(now + self.settle, batch.first_at + self.settle_max)
+
     async def ask(self, cause: str, *, settle: bool = True) -> Outcome:
         """Ask for a pass and wait for its outcome."""
         self.wake(cause, settle=settle)

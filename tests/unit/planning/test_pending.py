@@ -17,11 +17,11 @@ DELAY = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 REFUSED = {"unschedulable_since": ago(seconds=1)}
 
 
-def sorted_out(pods: list[Any], *settings: ScaleUpSettings) -> Pending:
+def sorted_out(pods: list[Any], *settings: ScaleUpSettings, **more: Any) -> Pending:
     pools = [
         pool(f"p{number}", group(), up=each) for number, each in enumerate(settings or (ScaleUpSettings(),))
     ]
-    return sort_out(pods, pools=pools, node_names=frozenset({"n1"}), now=NOW)
+    return sort_out(pods, pools=pools, node_names=frozenset({"n1"}), now=NOW, **more)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,9 @@ def test_one_schedulers_refusal_says_nothing_of_anothers_pods() -> None:
     found = sorted_out([pod(alike, **REFUSED), pod(alike, scheduler_name="volcano")])
     (demand,) = found.demands
     assert demand.count == 1
+
+
+def test_a_refusal_of_a_moment_ago_still_holds_for_pods_that_were_not_tried() -> None:
+    alike = shape()
+    lately = frozenset({(alike, "default-scheduler")})
+    assert sorted_out([pod(alike)], recently_refused=lately).demands[0].count == 1

@@ -18,6 +18,7 @@ from springtide.api.nodepool import NodePool
 from springtide.api.nodepool_status import NodePoolStatus
 from springtide.api.parse import parse_nodepool
 from springtide.cluster.groups import FailureClass
+from springtide.cluster.manifests import pod_from_manifest
 from springtide.planning.plan import (
     GroupPlan,
     NodeCounts,
@@ -214,3 +215,33 @@ def test_removals_start_the_cool_downs_they_deserve(
     memories.remember(outcome)
     memory = memories.by_pool["p"]
     assert (memory.last_scale_down, memory.last_scale_down_failure) == (down, failure)
+
+
+def test_a_refusal_speaks_for_its_shape_for_half_a_minute() -> None:
+    memories = Memories()
+    refused = pod_from_manifest(
+        {
+            "metadata": {
+                "name": "a",
+                "namespace": "d",
+                "uid": "1",
+                "creationTimestamp": "2026-01-01T11:00:00Z",
+            },
+            "spec": {"containers": [{"name": "c"}]},
+            "status": {
+                "phase": "Pending",
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "lastTransitionTime": "2026-01-01T12:00:00Z",
+                    }
+                ],
+            },
+        }
+    )
+    key = (refused.shape, "default-scheduler")
+    assert memories.refused_lately([refused], now=NOW) == {key}
+    assert memories.refused_lately([], now=NOW + timedelta(seconds=30)) == {key}
+    assert memories.refused_lately([], now=NOW + timedelta(seconds=31)) == frozenset()

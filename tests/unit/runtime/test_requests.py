@@ -71,3 +71,14 @@ async def test_everyone_who_asked_gets_the_outcome_and_late_comers_the_next() ->
     assert await asyncio.gather(*early) == ["first", "first"]
     (await requests.next()).answer("second")
     assert await late == "second"
+
+
+async def test_what_goes_on_prolongs_the_settling_but_starts_none() -> None:
+    requests: PassRequests[str] = PassRequests(settle=0.2, settle_max=2.0)
+    requests.prolong()
+    requests.wake("pod")
+    for _ in range(4):
+        await asyncio.sleep(0.1)
+        requests.prolong()
+    await requests.next()
+    assert asyncio.get_running_loop().time() == pytest.approx(0.6)
