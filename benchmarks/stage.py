@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from devcluster.api import Api
+from devcluster.api import Api, has_condition, wait_for
 from devcluster.cloud import Cloud, CloudOptions, GroupSpec, Timings
 from devcluster.controlplane import ControlPlane
 from devcluster.operator_process import OperatorProcess, install, operator_kubeconfig, operator_process
@@ -69,7 +69,18 @@ async def stage(*groups: GroupSpec) -> AsyncIterator[Stage]:
             async with operator_process(
                 kubeconfig=kubeconfig, log=Path(folder) / "operator.log", environment=cloud.environment()
             ) as operator:
+                await _until_ready(api, groups)
                 yield Stage(api, cloud, operator)
+
+
+async def _until_ready(api: Api, groups: Sequence[GroupSpec]) -> None:
+    """The operator runs for a while already: it has read the cloud and accepted the pools."""
+
+    async def ready() -> bool:
+        pools = [await api.get(f"{OWN}/nodepools/{group.name}") for group in groups]
+        return all(has_condition(pool, "Ready") for pool in pools)
+
+    await wait_for(ready, timeout=60, what="the NodePools to be ready")
 
 
 async def _configure(api: Api, groups: list[str]) -> None:
