@@ -73,6 +73,7 @@ test: $(PROJECT) ## all tests that need no control plane: unit, scenarios, confo
 
 .PHONY: e2e
 e2e: $(PROJECT) ## end-to-end tests on the real control plane
+	@$(BIN)/python -m devcluster.binary
 	@$(BIN)/python -m pytest tests/e2e -m e2e $(ARGS)
 
 .PHONY: lint

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.build import build_binary, fingerprint
+from devcluster.build import BuildFailed, build_binary, fingerprint
+from devcluster.toolchain import NoToolchain
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 
@@ -93,3 +94,17 @@ async def _locked(path: Path, *, say: Callable[[str], None]) -> AsyncIterator[No
                 break
         # Closing the file frees the lock, also when we are killed.
         yield
+
+
+def main() -> int:
+    """``python -m devcluster.binary``: have the control plane ready, so that no test's time limit runs while it builds."""
+    try:
+        asyncio.run(locate_binaries())
+    except (BuildFailed, NoToolchain) as error:
+        print(f"devcluster: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
