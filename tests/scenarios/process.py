@@ -297,6 +297,7 @@ class Process:
         )
         self.watcher.state.on_wake_up(self.engine.wake)
         self.watcher.state.on_arrival(self.engine.requests.prolong)
+        self.watcher.state.on_refused(self.engine.pod_refused)
 
     def _emit(self, outcome: Outcome) -> None:
         self.world.outcomes.append(outcome)

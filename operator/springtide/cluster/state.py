@@ -46,6 +46,7 @@ class ClusterState:
         """Grows with every change that a decision could see."""
         self._wake_up: WakeUp = wake_up or (lambda _reason: None)
         self._arrival: Callable[[], None] = lambda: None
+        self._refused: Callable[[PodRecord], None] = self._wake_up_for
         self._pod_index = PodIndex()
         self._workloads_by_uid: dict[str, Workload] = {}
         self._frozen: ClusterPicture | None = None
@@ -55,6 +56,13 @@ class ClusterState:
     def on_wake_up(self, wake_up: WakeUp) -> None:
         """Whom to tell that a pass should start soon; one listener, called in the event loop's thread."""
         self._wake_up = wake_up
+
+    def on_refused(self, refused: Callable[[PodRecord], None]) -> None:
+        """Whom to tell that the scheduler refused a pod, instead of the listener of on_wake_up."""
+        self._refused = refused
+
+    def _wake_up_for(self, pod: PodRecord) -> None:
+        self._wake_up(f"pod {pod.key} became unschedulable")
 
     def on_arrival(self, arrival: Callable[[], None]) -> None:
         """Whom to tell that a new pod waits for the scheduler: alone no reason for a pass, but a burst still grows."""
@@ -123,7 +131,7 @@ class ClusterState:
         self._pod_index.change(old, new)
         self.version += 1
         if new is not None and _waits_for_a_node(new) and not (old is not None and _waits_for_a_node(old)):
-            self._wake_up(f"pod {new.key} became unschedulable")
+            self._refused(new)
         elif new is not None and old is None and PodIndex.is_pending(new):
             self._arrival()
 

@@ -21,6 +21,7 @@ from springtide.actuation.ports import ManagedPool
 from springtide.api.policy import AutoscalerPolicy, AutoscalerPolicySpec
 from springtide.api.resolve import resolve
 from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan as make_plan
@@ -128,6 +129,10 @@ class Engine:
         """Something happened that may change the plan. The causes' names are left out: they are counted by kind."""
         words = cause.split(" ")
         self.requests.wake(cause if len(words) < 3 else " ".join([words[0], *words[2:]]))
+
+    def pod_refused(self, pod: PodRecord) -> None:
+        """The scheduler refused a pod; what it says of one of a shape it will say of all."""
+        self.requests.wake("pod became unschedulable", about=pod.shape)
 
     async def scan_if_due(self, policy: str) -> None:
         """The heartbeat of a policy: a pass, awaited, if the last one is longer ago than its scanInterval."""

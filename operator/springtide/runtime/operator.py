@@ -124,6 +124,7 @@ async def running(
         )
         cluster.state.on_wake_up(engine.wake)
         cluster.state.on_arrival(engine.requests.prolong)
+        cluster.state.on_refused(engine.pod_refused)
         app = make_app(registry=metrics.registry, healthy=engine.unhealthy, ready=engine.unready)
         host, port = settings.http_host_port
         try:

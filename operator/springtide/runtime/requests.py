@@ -8,6 +8,7 @@ arrive while a pass runs belong to the next one, since that pass cannot have see
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -24,6 +25,8 @@ class Batch(Generic[Outcome]):
     causes: dict[str, int] = field(default_factory=dict)
     """Cause -> how often it was given, in the order of first appearance."""
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    subjects: set[Hashable] = field(default_factory=set)
+    """What the requests are about, where they said so."""
     first_at: float = 0.0
     """Event-loop time of the first request."""
     start_at: float = 0.0
@@ -51,13 +54,19 @@ class PassRequests(Generic[Outcome]):
         self._batch: Batch[Outcome] | None = None
         self._changed = asyncio.Event()
 
-    def wake(self, cause: str, *, settle: bool = True) -> None:
-        """Ask for a pass without waiting for it."""
+    def wake(self, cause: str, *, settle: bool = True, about: Hashable | None = None) -> None:
+        """Ask for a pass without waiting for it.
+
+        `about`: of several requests about the same, only the first prolongs the settling; the others are no news.
+        """
         now = asyncio.get_running_loop().time()
         if self._batch is None:
             self._batch = Batch(first_at=now, start_at=now)
         batch = self._batch
         batch.causes[cause] = batch.causes.get(cause, 0) + 1
+        if about is not None and about in batch.subjects:
+            return
+        batch.subjects.add(about)
         if settle:
             batch.start_at = min(now + self.settle, batch.first_at + self.settle_max)
         elif len(batch.causes) == 1 and batch.causes[cause] == 1:

@@ -82,3 +82,22 @@ async def test_what_goes_on_prolongs_the_settling_but_starts_none() -> None:
         requests.prolong()
     await requests.next()
     assert asyncio.get_running_loop().time() == pytest.approx(0.6)
+
+
+async def test_a_second_request_about_the_same_is_no_news() -> None:
+    requests: PassRequests[str] = PassRequests(settle=0.2, settle_max=2.0)
+    requests.wake("pod", about="shape-1")
+    await asyncio.sleep(0.1)
+    requests.wake("pod", about="shape-1")
+    batch = await requests.next()
+    assert asyncio.get_running_loop().time() == pytest.approx(0.2)
+    assert batch.causes == {"pod": 2}
+
+
+async def test_a_request_about_something_else_is() -> None:
+    requests: PassRequests[str] = PassRequests(settle=0.2, settle_max=2.0)
+    requests.wake("pod", about="shape-1")
+    await asyncio.sleep(0.1)
+    requests.wake("pod", about="shape-2")
+    await requests.next()
+    assert asyncio.get_running_loop().time() == pytest.approx(0.3)
