@@ -186,10 +186,16 @@ async def test_a_cloud_that_is_down_for_twenty_minutes() -> None:
 
 
 async def test_one_cloud_that_is_slow_does_not_delay_pods_of_another_pool() -> None:
-    world = await World(pools={"general": {"groups": [group()]}, "slow": {"groups": [group("s")]}}).started()
+    world = await World(
+        pools={
+            "general": {"groups": [group()], "template": {"labels": {"pool": "general"}}},
+            "slow": {"groups": [group("s")], "template": {"labels": {"pool": "slow"}}},
+        }
+    ).started()
     world.cloud.set_failure(SlowCall(pool="slow", call=Call.RAISE_TARGET, seconds=30))
-    world.deploy("web", 4)
-    await world.until(lambda: len(world.running("web")) == 4, within=120)
+    world.deploy("other", 1, nodeSelector={"pool": "slow"})
+    world.deploy("web", 4, nodeSelector={"pool": "general"})
+    await world.until(lambda: len(world.running("web")) == 4, within=60)
 
 
 # --- instances ---------------------------------------------------------------------------------------------------
