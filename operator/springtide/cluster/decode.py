@@ -8,6 +8,7 @@ from functools import lru_cache
 from sys import intern
 
 from springtide.cluster.annotations import kept_annotations
+from springtide.cluster.pod_constraints import label_selector
 from springtide.cluster.quantity import parse_amount
 from springtide.cluster.records import (
     DaemonSetRecord,
@@ -22,13 +23,11 @@ from springtide.cluster.records import (
     TaintEffect,
     Workload,
 )
-from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.wire import (
     BudgetWire,
     ConditionWire,
     DaemonSetWire,
-    LabelSelectorWire,
     LeaseWire,
     MetaWire,
     NodeWire,
@@ -125,7 +124,7 @@ def disruption_budget(wire: BudgetWire) -> DisruptionBudget:
     return DisruptionBudget(
         namespace=intern(wire.metadata.namespace),
         name=wire.metadata.name,
-        selector=_selector(wire.spec.selector),
+        selector=label_selector(wire.spec.selector),
         disruptions_allowed=wire.status.disruptions_allowed,
     )
 
@@ -209,17 +208,3 @@ def _unschedulable_since(conditions: tuple[ConditionWire, ...]) -> datetime | No
 
 def _amounts(texts: ResourceTexts | None) -> Resources:
     return {intern(name): parse_amount(name, text) for name, text in (texts or {}).items()}
-
-
-def _selector(wire: LabelSelectorWire | None) -> LabelSelector | None:
-    if wire is None:
-        return None
-    labels = tuple(
-        LabelRequirement(key=name, operator=SelectorOperator.IN, values=(value,))
-        for name, value in (wire.match_labels or {}).items()
-    )
-    expressions = tuple(
-        LabelRequirement(key=r.key, operator=SelectorOperator(r.operator), values=r.values)
-        for r in wire.match_expressions
-    )
-    return LabelSelector(requirements=(*labels, *expressions))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from springtide.cluster.selector import LabelSelector
+
 
 class NodeSelectorOperator(StrEnum):
     IN = "In"
@@ -56,6 +58,36 @@ class HostPort:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class PodAffinityTerm:
+    """One required term of pod affinity or anti-affinity: which pods, near in which sense."""
+
+    topology_key: str
+    selector: LabelSelector | None = None
+    """None (absent) selects no pod, one without requirements every pod. matchLabelKeys and mismatchLabelKeys
+    are in it already: the API server merges them when it stores a pod."""
+    namespaces: tuple[str, ...] = ()
+    """Names of namespaces, sorted; the pod's own where the manifest gives neither names nor a selector."""
+    namespace_selector: LabelSelector | None = None
+    """Namespaces by their labels, besides those by name; None: no others, without requirements: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadConstraint:
+    """One topology spread constraint with whenUnsatisfiable: DoNotSchedule."""
+
+    topology_key: str
+    max_skew: int
+    selector: LabelSelector | None = None
+    """None (absent) selects no pod. The pod's values of matchLabelKeys are in it."""
+    min_domains: int = 1
+    """With fewer eligible domains than this the minimum counts as 0."""
+    honors_affinity: bool = True
+    """nodeAffinityPolicy: nodes that the pod's selector and affinity exclude do not count."""
+    honors_taints: bool = False
+    """nodeTaintsPolicy: nodes with taints that the pod does not tolerate do not count."""
+
+
 class Unmodelled(StrEnum):
     """Hard constraints that scheduling does not simulate yet: such pods never cause a purchase."""
 
@@ -85,6 +117,12 @@ class PodShape:
     host_ports: tuple[HostPort, ...] = ()
     required_node_name: str = ""
     """spec.nodeName of a pod that is not bound by us; normally empty for pending pods."""
+    pod_affinity: tuple[PodAffinityTerm, ...] = ()
+    """Required terms; all must hold."""
+    pod_anti_affinity: tuple[PodAffinityTerm, ...] = ()
+    """Required terms; none may be violated, in either direction."""
+    spread: tuple[SpreadConstraint, ...] = ()
+    """Hard constraints; all must hold."""
     priority: int = 0
     unmodelled: tuple[Unmodelled, ...] = ()
     repels_others: bool = False

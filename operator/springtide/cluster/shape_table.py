@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from springtide.cluster.pod_constraints import affinity_term, spread_constraint
 from springtide.cluster.requests import Resized, effective_requests, is_sidecar, resized_requests
 from springtide.cluster.shape import (
     HostPort,
@@ -27,9 +28,11 @@ from springtide.cluster.wire import (
     AffinityWire,
     ContainerWire,
     NodeTermWire,
+    PodAffinityTermWire,
     PodSpecWire,
     PodStatusWire,
     RequirementWire,
+    SpreadWire,
     TolerationWire,
 )
 
@@ -63,9 +66,9 @@ class _Key(msgspec.Struct, array_like=True, gc=False):
     labels: Mapping[str, str]
     node_selector: Mapping[str, str] | None
     node_terms: tuple[NodeTermWire, ...] | None
-    pod_affinity: tuple[dict[str, Any], ...]
-    pod_anti_affinity: tuple[dict[str, Any], ...]
-    hard_spread: tuple[dict[str, Any], ...]
+    pod_affinity: tuple[PodAffinityTermWire, ...]
+    pod_anti_affinity: tuple[PodAffinityTermWire, ...]
+    hard_spread: tuple[SpreadWire, ...]
     tolerations: tuple[TolerationWire, ...]
     containers: tuple[ContainerWire, ...]
     init_containers: tuple[ContainerWire, ...]
@@ -178,22 +181,22 @@ def _selects_pods(spec: PodSpecWire) -> bool:
     )
 
 
-def _required_affinity(affinity: AffinityWire | None) -> tuple[dict[str, Any], ...]:
+def _required_affinity(affinity: AffinityWire | None) -> tuple[PodAffinityTermWire, ...]:
     if affinity is None or affinity.pod_affinity is None:
         return ()
     return affinity.pod_affinity.required_during_scheduling_ignored_during_execution
 
 
-def _required_anti_affinity(affinity: AffinityWire | None) -> tuple[dict[str, Any], ...]:
+def _required_anti_affinity(affinity: AffinityWire | None) -> tuple[PodAffinityTermWire, ...]:
     if affinity is None or affinity.pod_anti_affinity is None:
         return ()
     return affinity.pod_anti_affinity.required_during_scheduling_ignored_during_execution
 
 
-def _hard_spread(spec: PodSpecWire) -> tuple[dict[str, Any], ...]:
+def _hard_spread(spec: PodSpecWire) -> tuple[SpreadWire, ...]:
     if not spec.topology_spread_constraints:
         return ()
-    return tuple(c for c in spec.topology_spread_constraints if c.get("whenUnsatisfiable") == "DoNotSchedule")
+    return tuple(c for c in spec.topology_spread_constraints if c.when_unsatisfiable == "DoNotSchedule")
 
 
 def _node_terms(affinity: AffinityWire, pinned_to: str) -> tuple[NodeTermWire, ...] | None:
@@ -232,6 +235,9 @@ def _build(number: int, key: _Key, requests: Mapping[str, int]) -> PodShape:
             for t in key.tolerations
         ),
         host_ports=_host_ports(key),
+        pod_affinity=tuple(affinity_term(t, namespace=key.namespace) for t in key.pod_affinity),
+        pod_anti_affinity=tuple(affinity_term(t, namespace=key.namespace) for t in key.pod_anti_affinity),
+        spread=tuple(spread_constraint(c, labels=key.labels) for c in key.hard_spread),
         priority=key.priority,
         unmodelled=_unmodelled(key),
         repels_others=bool(key.pod_affinity or key.pod_anti_affinity or key.hard_spread),

@@ -7,7 +7,6 @@ cheaper than into dicts. Structs here live only until they are turned into recor
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -106,10 +105,33 @@ class NodeAffinityWire(Wire):
     required_during_scheduling_ignored_during_execution: NodeSelectorWire | None = None
 
 
+class LabelSelectorWire(Wire):
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[RequirementWire, ...] = ()
+
+
+class PodAffinityTermWire(Wire):
+    topology_key: str = ""
+    label_selector: LabelSelectorWire | None = None
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: LabelSelectorWire | None = None
+
+
 class PodAffinityWire(Wire):
     """Preferred terms are not read: they never decide whether a pod fits."""
 
-    required_during_scheduling_ignored_during_execution: tuple[dict[str, Any], ...] = ()
+    required_during_scheduling_ignored_during_execution: tuple[PodAffinityTermWire, ...] = ()
+
+
+class SpreadWire(Wire):
+    topology_key: str = ""
+    max_skew: int = 1
+    when_unsatisfiable: str = "DoNotSchedule"
+    label_selector: LabelSelectorWire | None = None
+    match_label_keys: tuple[str, ...] = ()
+    min_domains: int | None = None
+    node_affinity_policy: str | None = None
+    node_taints_policy: str | None = None
 
 
 class AffinityWire(Wire):
@@ -186,7 +208,7 @@ class PodSpecWire(Wire):
     overhead: ResourceTexts | None = None
     resources: ResourcesWire | None = None
     """Pod-level resources."""
-    topology_spread_constraints: tuple[dict[str, Any], ...] = ()
+    topology_spread_constraints: tuple[SpreadWire, ...] = ()
     volumes: tuple[VolumeWire, ...] = ()
     resource_claims: tuple[Present, ...] = ()
     scheduling_gates: tuple[Present, ...] = ()
@@ -236,11 +258,6 @@ class NodeStatusWire(Wire):
 class NodeWire(ObjectWire):
     spec: NodeSpecWire = msgspec.field(default_factory=NodeSpecWire)
     status: NodeStatusWire = msgspec.field(default_factory=NodeStatusWire)
-
-
-class LabelSelectorWire(Wire):
-    match_labels: dict[str, str] | None = None
-    match_expressions: tuple[RequirementWire, ...] = ()
 
 
 class BudgetSpecWire(Wire):
