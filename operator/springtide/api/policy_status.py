@@ -8,7 +8,7 @@ from pydantic import Field
 
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
-from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Time
+from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Time, list_map
 
 
 class PoolCounts(ApiModel):
@@ -43,6 +43,20 @@ class PassReport(ApiModel):
     """What was decided, in one line with its numbers."""
 
 
+MAX_STUCK = 16
+
+
+class StuckPods(ApiModel):
+    """Pending pods, alike to the scheduler, that no node group can help."""
+
+    pod: Annotated[str, Field(max_length=317)]
+    """One of them, as namespace/name."""
+    count: Count = 1
+    """How many they are."""
+    reason: LongText
+    """What each node group says, and which group comes nearest if what were changed."""
+
+
 class AutoscalerPolicyStatus(ApiModel):
     """What the last pass did, written by Springtide."""
 
@@ -52,6 +66,10 @@ class AutoscalerPolicyStatus(ApiModel):
     """The NodePools that refer to the policy, by what they are."""
     last_pass: PassReport | None = None
     """The last pass; written anew when its content changes, and about once a minute."""
+    stuck_pods: Annotated[
+        tuple[StuckPods, ...], Field(max_length=MAX_STUCK, json_schema_extra=list_map("pod"))
+    ] = ()
+    """Pending pods that no node group can help; the first kinds, by priority and age."""
     last_probe_time: Time | None = None
     """When the policy was last looked at, to the minute or so."""
     conditions: ConditionList = ()

@@ -49,6 +49,11 @@ class Catalog:
             self._simulation.add_nodes(node, 1, prefix=f"{pool}/{group}")
         self._fits: dict[PodShape, BoolArray] = {}
 
+    @property
+    def side_by_side(self) -> tuple[Simulation, Mapping[GroupKey, int]]:
+        """(one fresh node of every group, the index of each group's). Not to be changed."""
+        return self._simulation, self._index
+
     def fits(self, shape: PodShape, key: GroupKey) -> bool:
         """Whether a pod of the shape fits a fresh node of the group. False for a group without template."""
         number = self._index.get(key)

@@ -48,6 +48,20 @@ class GroupVerdict:
     used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NearestMiss:
+    """The group that would hold a pod if the least were changed."""
+
+    pool: str
+    group: str
+    misfits: tuple[Misfit, ...] = ()
+    """Everything that a fresh node of the group has against the pod; empty: it would fit."""
+    refusal: GroupRefusal | None = None
+    """Why the group may not grow, besides; None: it may."""
+    detail: str = ""
+    """The numbers of the refusal."""
+
+
 class PendingOutcome(StrEnum):
     FITS_EXISTING = "FitsExistingNode"
     FITS_UPCOMING = "FitsUpcomingNode"
@@ -67,6 +81,8 @@ class PendingVerdict:
     outcome: PendingOutcome
     groups: tuple[GroupVerdict, ...] = ()
     detail: str = ""
+    nearest: NearestMiss | None = None
+    """For pods that no group helps: what is nearest to helping."""
 
 
 # --- purchases -------------------------------------------------------------------------------------------------

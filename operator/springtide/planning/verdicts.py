@@ -8,6 +8,7 @@ from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal
 from springtide.planning.landscape import GroupKey
 from springtide.planning.limits import Ledger
+from springtide.planning.nearest import with_nearest
 from springtide.planning.pending import Demand
 from springtide.planning.plan import GroupRefusal, GroupVerdict, PendingOutcome, PendingVerdict
 from springtide.planning.readiness import GroupState
@@ -43,7 +44,9 @@ def of_served(
             return Refusal(room.refusal, room.detail)
         return Refusal(GroupRefusal.NOT_CHOSEN)
 
-    return [verdict for each in served for verdict in _of_one(each, states, on_group)]
+    verdicts = [verdict for each in served for verdict in _of_one(each, states, on_group)]
+    fresh, index = catalog.side_by_side
+    return with_nearest(verdicts, fresh=fresh, index=index)
 
 
 def _of_one(

@@ -17,6 +17,7 @@ from springtide.planning.plan import (
     Cancellation,
     GroupRefusal,
     GroupVerdict,
+    NearestMiss,
     NodeVerdict,
     PendingOutcome,
     PendingVerdict,
@@ -30,6 +31,8 @@ from springtide.scheduling.verdict import Misfit, Plugin
 
 MAX_REASONS: Final = 8
 """Different reasons told for one pod."""
+MAX_CHANGES: Final = 3
+"""Changes told that a group would need to hold a pod."""
 
 
 def elapsed(duration: timedelta) -> str:
@@ -132,7 +135,43 @@ def not_triggered(verdict: PendingVerdict) -> str:
     return "; ".join(
         f"{count} {'group' if count == 1 else 'groups'}: {text}{_which(verdict.groups, text)}"
         for text, count in ordered[:MAX_REASONS]
-    )
+    ) + (f"; {nearest_miss(verdict.nearest)}" if verdict.nearest is not None else "")
+
+
+def nearest_miss(miss: NearestMiss) -> str:
+    """What would have to change for a group to hold the pod: "nearest is general/asg-a: it would do if …"."""
+    changes = [_change(misfit) for misfit in miss.misfits]
+    if miss.refusal is not None:
+        changes.append(f"it could grow ({_refusal(miss.refusal, miss.detail)})")
+    where = f"nearest is {miss.pool}/{miss.group}"
+    if len(changes) <= MAX_CHANGES:
+        return f"{where}: it would do if {' and '.join(changes)}"
+    return f"{where}: it would do if {', '.join(changes[:MAX_CHANGES])} and {len(changes) - MAX_CHANGES} more"
+
+
+def _change(verdict: Misfit) -> str:
+    if verdict.plugin is Plugin.NODE_RESOURCES_FIT:
+        return _smaller(verdict)
+    change = _CHANGES.get(verdict.plugin)
+    return change.format(subject=verdict.subject) if change else f"not for this: {misfit(verdict)}"
+
+
+_CHANGES = {
+    Plugin.TAINT_TOLERATION: "the pod tolerated {subject}",
+    Plugin.NODE_AFFINITY: "its nodes matched {subject}",
+    Plugin.NODE_PORTS: "host port {subject} were not taken there",
+    Plugin.NODE_NAME: "the pod did not ask for the node {subject}",
+}
+
+
+def _smaller(verdict: Misfit) -> str:
+    if verdict.subject == "pods":
+        return "its nodes took more pods"
+    requested = render_quantity(verdict.subject, verdict.requested)
+    if verdict.free <= 0:
+        return f"its nodes had {requested} {verdict.subject} for it"
+    free = render_quantity(verdict.subject, verdict.free)
+    return f"the pod requested at most {free} {verdict.subject} instead of {requested}"
 
 
 def _nearness(verdict: GroupVerdict) -> int:

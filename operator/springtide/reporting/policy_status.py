@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
+from typing import Final
 
 from springtide.api.conditions import Condition, ConditionType, Reason, is_true, set_condition
-from springtide.api.policy_status import AutoscalerPolicyStatus, PassReport, PoolCounts
+from springtide.api.policy_status import (
+    MAX_STUCK,
+    AutoscalerPolicyStatus,
+    PassReport,
+    PoolCounts,
+    StuckPods,
+)
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import PolicyView, Snapshot
 from springtide.planning.plan import PendingOutcome, Plan
+from springtide.reporting import phrases
 from springtide.reporting.plan_notes import summary
+
+_LONGEST: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ def policy_status(
             pending_pods=pending_pods(facts.plan),
             summary=summary(facts.plan)[:1024],
         ),
+        stuck_pods=_stuck(facts.plan),
         last_probe_time=before.last_probe_time,
         conditions=_conditions(policy, facts, before.conditions),
     )
@@ -49,6 +61,20 @@ def policy_status(
 def pending_pods(plan: Plan) -> int:
     """Pods that wait for a place, whatever becomes of them."""
     return sum(len(v.pods) for v in plan.pending if v.outcome is not PendingOutcome.IGNORED)
+
+
+def _stuck(plan: Plan) -> tuple[StuckPods, ...]:
+    stuck = (verdict for verdict in plan.pending if verdict.outcome is PendingOutcome.NO_GROUP)
+    return tuple(
+        StuckPods(
+            pod=verdict.pods[0].key, count=len(verdict.pods), reason=_cut(phrases.not_triggered(verdict))
+        )
+        for verdict in islice(stuck, MAX_STUCK)
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:

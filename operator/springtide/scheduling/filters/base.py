@@ -23,3 +23,6 @@ class Filter:
     limit: Callable[[PodShape, State], IntArray | None] | None = None
     """How many more pods of the shape each node would take, 0 where `mask` says no; None = no limit. A filter
     without this function has no limit where its mask says yes."""
+    objections: Callable[[PodShape, State, int], tuple[Misfit, ...]] | None = None
+    """Everything that the filter has against one node, each thing a change of its own for users: two resources
+    that are short, three taints. A filter without this function has one objection at most, what `explain` says."""

@@ -142,4 +142,19 @@ def _requirement_text(requirement: NodeRequirement) -> str:
 
 
 PREFILTER = Filter(plugin=Plugin.NODE_AFFINITY, mask=prefilter_mask, explain=explain_prefilter)
-FILTER = Filter(plugin=Plugin.NODE_AFFINITY, mask=mask, explain=explain)
+
+
+def objections(shape: PodShape, state: State, index: int) -> tuple[Misfit, ...]:
+    """Every pair of nodeSelector that the node lacks, and the required terms if none matches."""
+    nodes = state.nodes
+    subjects = [
+        f"{key}={value}"
+        for key, value in sorted(shape.node_selector.items())
+        if not nodes.column(key).satisfies(_equals(key, value))[index]
+    ]
+    if shape.node_affinity is not None and not _any_term(shape.node_affinity, nodes)[index]:
+        subjects.append(affinity_text(shape.node_affinity))
+    return tuple(Misfit(plugin=Plugin.NODE_AFFINITY, subject=subject) for subject in subjects)
+
+
+FILTER = Filter(plugin=Plugin.NODE_AFFINITY, mask=mask, explain=explain, objections=objections)

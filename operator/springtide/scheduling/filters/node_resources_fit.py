@@ -52,4 +52,18 @@ def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit
     return misfits
 
 
-FILTER = Filter(plugin=Plugin.NODE_RESOURCES_FIT, mask=mask, explain=explain, limit=limit)
+def objections(shape: PodShape, state: State, index: int) -> tuple[Misfit, ...]:
+    """Every resource that is short on the node."""
+    usage = state.usage
+    names = usage.axis.names()
+    free = ((row, amount, int(usage.free(row)[index])) for row, amount in usage.axis.demand(shape))
+    return tuple(
+        Misfit(Plugin.NODE_RESOURCES_FIT, subject=names[row], requested=amount, free=left)
+        for row, amount, left in free
+        if left < amount
+    )
+
+
+FILTER = Filter(
+    plugin=Plugin.NODE_RESOURCES_FIT, mask=mask, explain=explain, limit=limit, objections=objections
+)

@@ -6,7 +6,7 @@ Judged once per distinct set of taints, of which a cluster has few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -37,10 +37,14 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
 
 def first_untolerated(taints: Iterable[Taint], tolerations: tuple[Toleration, ...]) -> Taint | None:
     """The first taint, in the node's order, that keeps a pod with these tolerations away."""
+    return next(untolerated(taints, tolerations), None)
+
+
+def untolerated(taints: Iterable[Taint], tolerations: tuple[Toleration, ...]) -> Iterator[Taint]:
+    """The taints, in the node's order, that keep a pod with these tolerations away."""
     for taint in taints:
         if taint.effect in _FILTERING and not any(tolerates(t, taint) for t in tolerations):
-            return taint
-    return None
+            yield taint
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:
@@ -73,4 +77,13 @@ def taint_text(taint: Taint) -> str:
     return f"{taint.key}{value}:{taint.effect.value}"
 
 
-FILTER = Filter(plugin=Plugin.TAINT_TOLERATION, mask=mask, explain=explain)
+def objections(shape: PodShape, state: State, index: int) -> tuple[Misfit, ...]:
+    """Every taint of the node that the pod does not tolerate."""
+    taints = state.nodes.taint_sets[state.nodes.taint_codes[index]]
+    return tuple(
+        Misfit(plugin=Plugin.TAINT_TOLERATION, subject=taint_text(taint))
+        for taint in untolerated(taints, shape.tolerations)
+    )
+
+
+FILTER = Filter(plugin=Plugin.TAINT_TOLERATION, mask=mask, explain=explain, objections=objections)
