@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.result import Result, machine
+from benchmarks.result import Result
 from benchmarks.stage import Stage, pod_spec, stage
 from devcluster.api import wait_for
 from devcluster.cloud import GroupSpec
 
 PODS = 1000
-PEER = "8.2 s until all run, 33 nodes, 5 purchases"
 PATH = "/apis/apps/v1/namespaces/default/deployments"
 
 
@@ -34,8 +33,6 @@ async def burst(pods: int = PODS) -> Result:
             cpu_s=cpu,
             nodes=nodes,
             purchases=purchases,
-            peer=PEER,
-            machine=machine(),
         )
 
 

@@ -6,13 +6,12 @@ import asyncio
 import random
 import time
 
-from benchmarks.result import Result, machine, percentile
+from benchmarks.result import Result, percentile
 from benchmarks.stage import Stage, pod_spec, stage
 from devcluster.api import Api, wait_for
 from devcluster.cloud import GroupSpec
 
 COUNT = 100
-PEER = "p50 10.0 s, max 10.0 s (pod created to node object, n = 25)"
 
 
 async def lone(count: int = COUNT) -> Result:
@@ -36,8 +35,6 @@ async def lone(count: int = COUNT) -> Result:
             cpu_s=await on.cpu_seconds() - cpu,
             nodes=len(await on.api.items("/api/v1/nodes")),
             purchases=len(on.purchases()),
-            peer=PEER,
-            machine=machine(),
         )
 
 
