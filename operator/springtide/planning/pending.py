@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import NamedTuple
 
 from springtide.api.duration import parse_duration
 from springtide.api.settings import ScaleUpSettings
@@ -77,11 +79,24 @@ class _Rules:
         )
 
 
+class _Kind(NamedTuple):
+    """What pods have in common that the settings treat alike, but for their age."""
+
+    shape: PodShape
+    scheduler: str
+    gated: bool
+    is_daemon: bool
+    delay: str | None
+    """The pod's own annotation."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Objection:
     outcome: PendingOutcome
     detail: str
-    until: datetime | None = None
+
+
+_Objections = Mapping[_Rules, _Objection | None]
 
 
 def sort_out(
@@ -101,24 +116,21 @@ def sort_out(
     for pool in pools:
         pools_by_rules.setdefault(_Rules.of(pool.settings.scale_up), set()).add(pool.name)
     rules = pools_by_rules or {_Rules.of(ScaleUpSettings()): set()}
-    nominated: list[PodRecord] = []
-    pods = tuple(pods)
-    refused = _refused_shapes(pods) | recently_refused
+    nominated, kinds = _by_kind(pods, node_names)
+    refused = _refused_shapes(kinds) | recently_refused
     asking: dict[tuple[PodShape, frozenset[str]], list[PodRecord]] = {}
     waiting: dict[tuple[PodShape, PendingOutcome, str], list[PodRecord]] = {}
     due: list[datetime] = []
-    for pod in pods:
-        if pod.nominated_node_name in node_names:
-            nominated.append(pod)
-            continue
-        objections = {each: _objection(pod, rules=each, refused=refused, now=now) for each in rules}
-        first = next(iter(objections.values()))
-        due += [objection.until for objection in objections.values() if objection and objection.until]
-        if first is not None and all(objections.values()):
-            waiting.setdefault((pod.shape, first.outcome, first.detail), []).append(pod)
-        else:
-            closed = _closed(objections, pools_by_rules)
-            asking.setdefault((pod.shape, closed), []).append(pod)
+    for kind, alike in kinds.items():
+        ignored = {each: _ignored(kind, rules=each, refused=refused) for each in rules}
+        delays = {each: _delay(kind, rules=each) for each in rules}
+        for objections, members in _by_age(alike, ignored=ignored, delays=delays, now=now, due=due):
+            first = next(iter(objections.values()))
+            if first is not None and all(objections.values()):
+                waiting.setdefault((kind.shape, first.outcome, first.detail), []).extend(members)
+            else:
+                closed = _closed(objections, pools_by_rules)
+                asking.setdefault((kind.shape, closed), []).extend(members)
     return Pending(
         demands=_ordered(asking),
         nominated=tuple(nominated),
@@ -130,74 +142,116 @@ def sort_out(
     )
 
 
-def _closed(
-    objections: Mapping[_Rules, _Objection | None], pools_by_rules: Mapping[_Rules, set[str]]
-) -> frozenset[str]:
-    if not any(objections.values()):
-        return _NONE_CLOSED
+def _by_kind(
+    pods: Iterable[PodRecord], node_names: frozenset[str]
+) -> tuple[list[PodRecord], dict[_Kind, list[PodRecord]]]:
+    """(nominated pods, the others by kind)."""
+    nominated: list[PodRecord] = []
+    kinds: dict[tuple[PodShape, str, bool, bool, str | None], list[PodRecord]] = {}
+    for pod in pods:  # for every pending pod in every pass: each call less is worth it
+        if pod.nominated_node_name and pod.nominated_node_name in node_names:
+            nominated.append(pod)
+            continue
+        notes = pod.annotations
+        delay = notes.get(POD_SCALE_UP_DELAY) if notes else None
+        kind = (pod.shape, pod.scheduler_name, pod.gated, pod.is_daemon, delay)
+        alike = kinds.get(kind)
+        if alike is None:
+            kinds[kind] = [pod]
+        else:
+            alike.append(pod)
+    return nominated, {_Kind(*kind): alike for kind, alike in kinds.items()}
+
+
+def _by_age(
+    pods: Sequence[PodRecord],
+    *,
+    ignored: _Objections,
+    delays: Mapping[_Rules, timedelta],
+    now: datetime,
+    due: list[datetime],
+) -> Iterator[tuple[_Objections, Sequence[PodRecord]]]:
+    """Pods of one kind by what the rules object to in them; `due` gets the instants at which they will not any more."""
+    waits = {rules: delay for rules, delay in delays.items() if delay and ignored[rules] is None}
+    if not waits:
+        yield ignored, pods
+        return
+    parts: dict[frozenset[_Rules], list[PodRecord]] = {}
+    for pod in pods:
+        ends = {} if pod.created_at is None else {rules: pod.created_at + waits[rules] for rules in waits}
+        young = frozenset(rules for rules, end in ends.items() if end > now)
+        due += [ends[rules] for rules in young]
+        parts.setdefault(young, []).append(pod)
+    for young, members in parts.items():
+        yield (
+            {rules: _too_young(delays[rules]) if rules in young else ignored[rules] for rules in delays},
+            members,
+        )
+
+
+def _closed(objections: _Objections, pools_by_rules: Mapping[_Rules, set[str]]) -> frozenset[str]:
     return frozenset(
         pool for rules, objection in objections.items() if objection for pool in pools_by_rules[rules]
     )
 
 
-_NONE_CLOSED: frozenset[str] = frozenset()
-
-
-def _refused_shapes(pods: Iterable[PodRecord]) -> Refused:
+def _refused_shapes(kinds: Mapping[_Kind, Sequence[PodRecord]]) -> Refused:
     """The scheduler cannot tell pods of one shape apart: what it said of one holds for those it has not come to yet.
 
     So a burst is planned whole, although the scheduler is still busy refusing its pods one by one.
     """
-    return frozenset((pod.shape, pod.scheduler_name) for pod in pods if pod.unschedulable_since is not None)
+    return frozenset(
+        (kind.shape, kind.scheduler)
+        for kind, pods in kinds.items()
+        if any(pod.unschedulable_since is not None for pod in pods)
+    )
 
 
-def _objection(pod: PodRecord, *, rules: _Rules, refused: Refused, now: datetime) -> _Objection | None:
-    """Why the pod asks for nothing under these settings; None: it does."""
-    ignored = _ignored(pod, rules=rules, refused=refused)
-    if ignored:
-        return _Objection(PendingOutcome.IGNORED, ignored)
-    delay = _delay(pod, rules=rules)
-    if delay and pod.created_at is not None and pod.created_at + delay > now:
-        return _Objection(
-            PendingOutcome.TOO_YOUNG,
-            f"younger than {delay.total_seconds():g}s",
-            until=pod.created_at + delay,
-        )
-    return None
+def _ignored(kind: _Kind, *, rules: _Rules, refused: Refused) -> _Objection | None:
+    """Why pods of the kind ask for nothing under these settings, whatever their age; None: they do."""
+    if kind.gated:
+        detail = "held by scheduling gates"
+    elif kind.is_daemon:
+        detail = "a DaemonSet's pod: it belongs to one node, a new one would not help"
+    elif kind.shape.priority < rules.cutoff:
+        detail = f"priority {kind.shape.priority} is below the cutoff {rules.cutoff}"
+    elif (kind.shape, kind.scheduler) not in refused and kind.scheduler not in rules.bypassed:
+        detail = f"scheduler {kind.scheduler} has not refused it"
+    else:
+        return None
+    return _Objection(PendingOutcome.IGNORED, detail)
 
 
-def _ignored(pod: PodRecord, *, rules: _Rules, refused: Refused) -> str:
-    if pod.gated:
-        return "held by scheduling gates"
-    if pod.is_daemon:
-        return "a DaemonSet's pod: it belongs to one node, a new one would not help"
-    if pod.shape.priority < rules.cutoff:
-        return f"priority {pod.shape.priority} is below the cutoff {rules.cutoff}"
-    seen = pod.unschedulable_since is not None or (pod.shape, pod.scheduler_name) in refused
-    if not seen and pod.scheduler_name not in rules.bypassed:
-        return f"scheduler {pod.scheduler_name} has not refused it"
-    return ""
+def _too_young(delay: timedelta) -> _Objection:
+    return _Objection(PendingOutcome.TOO_YOUNG, f"younger than {delay.total_seconds():g}s")
 
 
-def _delay(pod: PodRecord, *, rules: _Rules) -> timedelta:
+def _delay(kind: _Kind, *, rules: _Rules) -> timedelta:
     """The settings' delay; the pod's annotation can only lengthen it. A malformed annotation is none."""
-    text = pod.annotations.get(POD_SCALE_UP_DELAY)
-    if text is None:
+    if kind.delay is None:
         return rules.delay
     try:
-        return max(rules.delay, parse_duration(text))
+        return max(rules.delay, parse_duration(kind.delay))
     except ValueError:
         return rules.delay
 
 
 def _ordered(asking: Mapping[tuple[PodShape, frozenset[str]], list[PodRecord]]) -> tuple[Demand, ...]:
     demands = [
-        Demand(shape=shape, pods=tuple(sorted(pods, key=_seniority)), closed_pools=closed)
+        Demand(shape=shape, pods=_by_seniority(pods), closed_pools=closed)
         for (shape, closed), pods in asking.items()
     ]
-    return tuple(sorted(demands, key=lambda demand: (-demand.shape.priority, _seniority(demand.pods[0]))))
+    first = ((-demand.shape.priority, _since(demand.pods[0]), demand.pods[0].uid) for demand in demands)
+    return tuple(demand for _, demand in sorted(zip(first, demands, strict=True), key=lambda entry: entry[0]))
 
 
-def _seniority(pod: PodRecord) -> tuple[float, str]:
-    since = pod.unschedulable_since or pod.created_at
-    return (since.timestamp() if since else 0.0, pod.uid)
+def _by_seniority(pods: Sequence[PodRecord]) -> tuple[PodRecord, ...]:
+    """Longest pending first, by uid within an instant. Two stable sorts by plain keys: faster than one by pairs."""
+    return tuple(sorted(sorted(pods, key=attrgetter("uid")), key=_since))
+
+
+def _since(pod: PodRecord) -> datetime:
+    return pod.unschedulable_since or pod.created_at or _EPOCH
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
