@@ -1,55 +1,258 @@
 """How many fresh nodes a set of pods needs: first-fit decreasing by shape, on new nodes only.
 
-Nodes with the same pods on them are one *bin* with a count: of a shape, a bin of n nodes takes n times what
-one of them takes, and at most one bin must be split where the pods run out. So the cost follows the number of
-shapes, not of pods or nodes.
+Rules between pods of one node (scheduling.rules) are kept: host ports, and (anti-)affinity and spread over hostnames.
+Rules over zones and the like are not seen here; whoever plans over several zones splits the pods into parts that are
+bound to sites (planning.quotas).
+
+A hard spread over hostnames is kept as it will be once all the new nodes are up: on no node may there be more of the
+counted pods than on the emptiest eligible node plus the skew. Therefore such pods are dealt out evenly over all the
+nodes, however many the other pods open; when the others open more than the pods were dealt to, everything is packed
+again with so many nodes open from the start. Where that does not settle, new nodes may stay empty for all the packing
+knows, and each gets no more of these pods than the skew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from springtide.cluster.shape import PodShape
-from springtide.scheduling.arrays import BoolArray, IntArray
+from springtide.scheduling.admission import admitted_room
+from springtide.scheduling.arrays import IntArray
+from springtide.scheduling.bins import Bin, OpenBins, Recipe, Site
+from springtide.scheduling.dealing import deal
 from springtide.scheduling.fresh import FreshNode
-from springtide.scheduling.ports import ports_conflict
-from springtide.scheduling.resources import Demand
-from springtide.scheduling.simulation import Simulation, first_fit
+from springtide.scheduling.rules import Rulebook
+from springtide.scheduling.simulation import Simulation
 
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """`nodes` new nodes, one after the other, each with the same pods: (index of the demand, pods of it per node)."""
-
-    nodes: int
-    contents: tuple[tuple[int, int], ...]
+__all__ = ["Bin", "Packing", "Part", "Site", "apply_packing", "pack", "pack_parts"]
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The outcome: so many nodes, in the order of `bins`; `placed[i]` pods of demand i are on them."""
+    """The outcome: so many nodes, in the order of `bins`; `placed[i]` pods of part i are on them."""
 
     nodes: int
     placed: tuple[int, ...]
     bins: tuple[Bin, ...]
 
 
-def pack(fresh: FreshNode, demands: Sequence[tuple[PodShape, int]], *, max_nodes: int) -> Packing:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Pods of one shape, and the sites they may go to."""
+
+    shape: PodShape
+    count: int
+    sites: frozenset[int] | None = None
+    """None: all."""
+
+
+_ROUNDS: Final = 4
+"""How often pods of a spread are dealt again because other pods have opened further nodes."""
+_FEW: Final = 200
+"""With more parts than these, one order must do: the second is worth a node or two, and costs as much as the first."""
+
+
+def pack(
+    fresh: FreshNode,
+    demands: Sequence[tuple[PodShape, int]],
+    *,
+    max_nodes: int,
+    rulebook: Rulebook | None = None,
+) -> Packing:
     """Pack (shape, number of pods) pairs on new nodes, on `max_nodes` of them at most.
 
     Shapes go in Cluster Autoscaler's order: largest share of the node's cpu plus share of its memory first,
     equals as given. A shape opens a new node only when no open one has room for it, and only if it fits an
-    empty one.
+    empty one. Where rules between pods are in play, other orders are tried, too.
     """
-    bins = _OpenBins(fresh, [shape for shape, _ in demands], max_nodes)
-    placed = [0] * len(demands)
-    for number in _decreasing(fresh, demands):
-        placed[number] = bins.place(number, demands[number][1])
-    packed = bins.bins()
-    return Packing(nodes=sum(each.nodes for each in packed), placed=tuple(placed), bins=packed)
+    parts = [Part(shape, count) for shape, count in demands]
+    return pack_parts(fresh, parts, sites=(Site(room=max_nodes),), max_nodes=max_nodes, rulebook=rulebook)
+
+
+def pack_parts(
+    fresh: FreshNode,
+    parts: Sequence[Part],
+    *,
+    sites: Sequence[Site],
+    max_nodes: int,
+    rulebook: Rulebook | None = None,
+) -> Packing:
+    """Pack parts on equal new nodes in several sites, on `max_nodes` of them at most.
+
+    `rulebook`: the rules of all the parts' shapes and of the daemon pods; made here where it is not given.
+    """
+    packer = _Packer.of(fresh, parts, sites=sites, max_nodes=max_nodes, rulebook=rulebook)
+    best: Packing | None = None
+    for order in packer.orders():
+        packing = packer.packed(order)
+        if best is None or _rank(packing) < _rank(best):
+            best = packing
+        if packing.nodes <= packer.least_nodes(packing):
+            break
+    assert best is not None  # there is always at least one order
+    return best
+
+
+def _rank(packing: Packing) -> tuple[int, int]:
+    return -sum(packing.placed), packing.nodes
+
+
+@dataclass(frozen=True, slots=True)
+class _Packer:
+    """One set of parts, to be packed in one order or another."""
+
+    parts: Sequence[Part]
+    recipes: Sequence[Recipe]
+    sizes: Sequence[float]
+    empty: IntArray
+    marks: IntArray
+    sites: Sequence[Site]
+    max_nodes: int
+
+    @classmethod
+    def of(
+        cls,
+        fresh: FreshNode,
+        parts: Sequence[Part],
+        *,
+        sites: Sequence[Site],
+        max_nodes: int,
+        rulebook: Rulebook | None,
+    ) -> _Packer:
+        if rulebook is None:
+            rulebook = Rulebook.of([*(part.shape for part in parts), *fresh.daemon_shapes])
+        state = fresh.alone.state
+        axis = state.usage.axis
+        everywhere = np.ones(len(sites), dtype=np.bool_)
+        recipes = [
+            Recipe(
+                takes=axis.demand(part.shape),
+                rule=rulebook.rule(part.shape),
+                on_empty=int(admitted_room(part.shape, state)[0]) if part.count > 0 else 0,
+                sites=everywhere
+                if part.sites is None
+                else np.array([number in part.sites for number in range(len(sites))]),
+            )
+            for part in parts
+        ]
+        return cls(
+            parts=parts,
+            recipes=recipes,
+            sizes=[_share(part.shape, fresh) for part in parts],
+            empty=np.array([fresh.alone.free(name)[0] for name in axis.names()]),
+            marks=rulebook.marks_of(fresh.daemon_shapes),
+            sites=sites,
+            max_nodes=max_nodes,
+        )
+
+    # --- orders ---------------------------------------------------------------------------------------------
+
+    def orders(self) -> Iterator[list[int]]:
+        """Orders worth trying; each one once."""
+        decreasing = sorted(range(len(self.parts)), key=lambda number: -self.sizes[number])
+        usual = self._followers_last(decreasing)
+        yield usual
+        if len(self.parts) > _FEW or not any(recipe.rule.asks for recipe in self.recipes):
+            return
+        known = [usual]
+        for order in (self._asking_first(decreasing), self._asking_last(decreasing)):
+            if order not in known:
+                known.append(order)
+                yield order
+
+    def _asking_first(self, order: Sequence[int]) -> list[int]:
+        return self._followers_last(sorted(order, key=lambda n: not self.recipes[n].rule.asks))
+
+    def _asking_last(self, order: Sequence[int]) -> list[int]:
+        return self._followers_last(sorted(order, key=lambda n: self.recipes[n].rule.asks))
+
+    def _followers_last(self, order: Sequence[int]) -> list[int]:
+        """Pods that gather on one node go first, while there is a whole one; pods that want others near come when
+        the others are placed."""
+        return sorted(order, key=lambda n: self._turn(n))
+
+    def _turn(self, number: int) -> int:
+        rule = self.recipes[number].rule
+        if rule.near is None:
+            return 1
+        return 0 if rule.gathers else 2
+
+    # --- packing --------------------------------------------------------------------------------------------
+
+    def packed(self, order: Sequence[int]) -> Packing:
+        dealt = [number for number in order if self.recipes[number].rule.is_dealt]
+        opened = self._for_the_dealt(dealt)
+        for _ in range(_ROUNDS if dealt else 1):
+            bins = OpenBins(
+                self.recipes, empty=self.empty, marks=self.marks, sites=self.sites, max_nodes=self.max_nodes
+            )
+            bins.open_empty(opened)
+            placed = self._place(bins, order)
+            if not dealt or bins.keeps_spreads(dealt):
+                return self._packing(bins, placed)
+            opened = np.maximum(opened, bins.per_site)
+        bins = OpenBins(
+            self.recipes,
+            empty=self.empty,
+            marks=self.marks,
+            sites=self.sites,
+            max_nodes=self.max_nodes,
+            is_dealt=False,
+        )
+        return self._packing(bins, self._place(bins, order))
+
+    def _place(self, bins: OpenBins, order: Sequence[int]) -> list[int]:
+        placed = [0] * len(self.parts)
+        for number in order:
+            placed[number] = bins.place(number, self.parts[number].count)
+        return placed
+
+    @staticmethod
+    def _packing(bins: OpenBins, placed: Sequence[int]) -> Packing:
+        packed = bins.bins()
+        return Packing(nodes=sum(each.nodes for each in packed), placed=tuple(placed), bins=packed)
+
+    def _for_the_dealt(self, dealt: Sequence[int]) -> IntArray:
+        """(sites,) Nodes that the pods of hard spreads need at least, each part for itself."""
+        opened = np.zeros(len(self.sites), dtype=np.int64)
+        levels = np.array([site.target for site in self.sites], dtype=np.int64)
+        for number in dealt:
+            recipe = self.recipes[number]
+            if recipe.on_empty:
+                nodes = self._least_for(number)
+                room = np.array([site.room for site in self.sites]) * recipe.sites
+                shares = deal(min(nodes, self.max_nodes), levels=levels, room=room)
+                opened = np.maximum(opened, shares.sums(np.ones_like(levels)))
+        return opened if opened.sum() <= self.max_nodes else np.zeros_like(opened)
+
+    def _least_for(self, number: int) -> int:
+        recipe, count = self.recipes[number], self.parts[number].count
+        domains = max(spread.min_domains - spread.floor.domains for spread in recipe.rule.spreads)
+        floors = [
+            s.level(s.floor.least, new_nodes=0) for s in recipe.rule.spreads if s.floor.least is not None
+        ]
+        each = min([recipe.on_empty, *(level for level in floors if level > 0)])
+        return max(-(-count // each), min(domains, count))
+
+    def least_nodes(self, packing: Packing) -> int:
+        """No packing that places the same pods needs fewer nodes than this, by volume or by what shares no node."""
+        least = 0
+        total = np.zeros_like(self.empty)
+        for recipe, placed in zip(self.recipes, packing.placed, strict=True):
+            if placed:
+                each = min(recipe.on_empty, 1) if recipe.rule.single else recipe.on_empty
+                least = max(least, -(-placed // each))
+                for row, amount in recipe.takes:
+                    total[row] += amount * placed
+        with np.errstate(divide="ignore"):
+            by_volume = np.where(self.empty > 0, -(-total // np.maximum(self.empty, 1)), 0)
+        if sum(packing.placed) < sum(part.count for part in self.parts):
+            return 0 if self.max_nodes > packing.nodes else packing.nodes
+        return max(least, int(by_volume.max(initial=0)))
 
 
 def apply_packing(
@@ -78,136 +281,10 @@ def apply_packing(
     return added
 
 
-def _decreasing(fresh: FreshNode, demands: Sequence[tuple[PodShape, int]]) -> list[int]:
-    cpu = fresh.allocatable.get("cpu", 0)
-    memory = fresh.allocatable.get("memory", 0)
-
-    def score(number: int) -> float:
-        requests = demands[number][0].requests
-        cpu_share = requests.get("cpu", 0) / cpu if cpu else 0.0
-        return cpu_share + (requests.get("memory", 0) / memory if memory else 0.0)
-
-    return sorted(range(len(demands)), key=score, reverse=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """What was put on a bin last, and what was there before: shared by the bins that were split off from it."""
-
-    demand: int
-    count: int
-    below: _Layer | None
-
-
-class _OpenBins:
-    """The nodes opened so far, by bin: how many nodes, what is free on each, what is on each."""
-
-    def __init__(self, fresh: FreshNode, shapes: list[PodShape], max_nodes: int) -> None:
-        self._alone = fresh.alone
-        self._shapes = shapes
-        self._spare_nodes = max(0, max_nodes)
-        self._nodes: IntArray = np.zeros(0, dtype=np.int64)
-        self._layers: list[_Layer | None] = []
-        axis = self._alone.state.usage.axis
-        self._demands: list[Demand] = [axis.demand(shape) for shape in shapes]
-        self._empty = np.array([self._alone.free(name)[0] for name in axis.names()])
-        self._free = np.zeros((len(axis), 0), dtype=np.int64)
-        self._ported = [number for number, shape in enumerate(shapes) if shape.host_ports]
-
-    def place(self, number: int, count: int) -> int:
-        """Put up to `count` pods of a demand on open bins, then on new nodes; how many found a place."""
-        on_empty = int(self._alone.room(self._shapes[number])[0])
-        if on_empty == 0 or count <= 0:
-            return 0
-        left = count - self._fill(number, count)
-        return count - left + self._open(number, left, on_empty)
-
-    def bins(self) -> tuple[Bin, ...]:
-        return tuple(
-            Bin(nodes=int(nodes), contents=_contents(layer))
-            for nodes, layer in zip(self._nodes, self._layers, strict=True)
-        )
-
-    def _fill(self, number: int, count: int) -> int:
-        """Fill open bins in order; the one where the pods run out is split."""
-        room = self._room(number)
-        per_bin = np.minimum(room, count) * self._nodes
-        placement = first_fit(per_bin, count)
-        if not placement.placed:
-            return 0
-        last = int(placement.indices[-1])
-        for index in placement.indices[:-1]:
-            self._add(int(index), number, int(room[index]))
-        full_nodes, rest = divmod(int(placement.counts[-1]), int(room[last]))
-        parts = [(full_nodes, int(room[last])), (min(rest, 1), rest)]
-        parts.append((int(self._nodes[last]) - full_nodes - parts[1][0], 0))
-        filled = placement.indices[:-1]
-        for row, amount in self._demands[number]:
-            self._free[row, filled] -= amount * room[filled]
-        self._split(last, number, [part for part in parts if part[0]])
-        return placement.placed
-
-    def _room(self, number: int) -> IntArray:
-        (pods_row, _), *requested = self._demands[number]
-        room: IntArray = self._free[pods_row].copy()
-        for row, amount in requested:
-            np.minimum(room, self._free[row] // amount, out=room)
-        np.maximum(room, 0, out=room)
-        if self._shapes[number].host_ports:
-            room = np.minimum(room, self._ports_free(number))
-        return room
-
-    def _ports_free(self, number: int) -> BoolArray:
-        """Which bins hold no pod that has one of the demand's host ports."""
-        rivals = {other for other in self._ported if self._compete(number, other)}
-        free = (all(d not in rivals for d, _ in _contents(layer)) for layer in self._layers)
-        return np.fromiter(free, dtype=np.bool_, count=len(self._layers))
-
-    def _compete(self, number: int, other: int) -> bool:
-        return any(
-            ports_conflict(mine, theirs)
-            for mine in self._shapes[number].host_ports
-            for theirs in self._shapes[other].host_ports
-        )
-
-    def _add(self, index: int, number: int, count: int) -> None:
-        self._layers[index] = _Layer(number, count, self._layers[index])
-
-    def _split(self, index: int, number: int, parts: list[tuple[int, int]]) -> None:
-        """Replace one bin by parts of (nodes, pods of the demand on each), in order."""
-        below = self._layers[index]
-        self._layers[index : index + 1] = [
-            _Layer(number, pods, below) if pods else below for _, pods in parts
-        ]
-        copies = np.ones(len(self._nodes), dtype=np.int64)
-        copies[index] = len(parts)
-        self._nodes = np.repeat(self._nodes, copies)
-        self._free = np.repeat(self._free, copies, axis=1)
-        here = slice(index, index + len(parts))
-        self._nodes[here] = [nodes for nodes, _ in parts]
-        pods_each = np.array([pods for _, pods in parts])
-        for row, amount in self._demands[number]:
-            self._free[row, here] -= amount * pods_each
-
-    def _open(self, number: int, count: int, on_empty: int) -> int:
-        """Open new nodes for the pods, all full but the last; how many pods found a place."""
-        count = min(count, self._spare_nodes * on_empty)
-        if count == 0:
-            return 0
-        full_nodes, rest = divmod(count, on_empty)
-        opened = full_nodes + min(rest, 1)
-        self._spare_nodes -= opened
-        parts = [part for part in ((full_nodes, on_empty), (min(rest, 1), rest)) if part[0]]
-        self._nodes = np.append(self._nodes, opened)
-        self._layers.append(None)
-        self._free = np.concatenate((self._free, self._empty[:, np.newaxis]), axis=1)
-        self._split(len(self._nodes) - 1, number, parts)
-        return count
-
-
-def _contents(layer: _Layer | None) -> tuple[tuple[int, int], ...]:
-    contents: list[tuple[int, int]] = []
-    while layer is not None:
-        contents.append((layer.demand, layer.count))
-        layer = layer.below
-    return tuple(reversed(contents))
+def _share(shape: PodShape, fresh: FreshNode) -> float:
+    """Share of the node's cpu plus share of its memory that a pod of the shape takes."""
+    share = 0.0
+    for resource in ("cpu", "memory"):
+        whole = fresh.allocatable.get(resource, 0)
+        share += shape.requests.get(resource, 0) / whole if whole else 0.0
+    return share

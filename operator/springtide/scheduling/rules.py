@@ -1,0 +1,257 @@
+"""Rules between pods of one node: who shares a node with whom; as rows of marks that pods leave on it.
+
+Every required (anti-)affinity and spread over hostnames, and every host port, becomes rows: a pod adds one to the
+rows that count it, and asks that some rows are empty, or not empty, or not too full. So the cost of a rule is that of
+one resource more, however many shapes it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+
+from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint
+from springtide.scheduling.arrays import IntArray
+from springtide.scheduling.ports import ports_conflict
+from springtide.scheduling.selection import (
+    HOSTNAME,
+    Namespaces,
+    Question,
+    of_spread,
+    of_terms,
+    selects,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the nodes that exist do to a spread over hostnames."""
+
+    least: int | None = None
+    """The smallest number of counted pods on an eligible node; None: there is no such node."""
+    domains: int = 0
+    """Eligible nodes."""
+
+
+class Surroundings(Protocol):
+    """The nodes that exist, as far as rules between pods must know them."""
+
+    @property
+    def namespaces(self) -> Namespaces: ...
+
+    def floor(self, constraint: SpreadConstraint, shape: PodShape) -> Floor:
+        """Over the nodes that are eligible for pods of the shape; the constraint is one over hostnames."""
+        ...
+
+    def has_any(self, question: Question) -> bool:
+        """Whether a pod that is meant runs anywhere: then the first-pod exception of affinity does not hold."""
+        ...
+
+
+class EmptyCluster:
+    """No node, no pod, no namespace with labels."""
+
+    namespaces: Namespaces = {}
+
+    def floor(self, constraint: SpreadConstraint, shape: PodShape) -> Floor:
+        return Floor()
+
+    def has_any(self, question: Question) -> bool:
+        return False
+
+
+NOBODY: Final = EmptyCluster()
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadRule:
+    """On no node more of the counted pods than on the emptiest one plus the skew."""
+
+    row: int
+    """Where the counted pods are marked."""
+    max_skew: int
+    counts_itself: bool
+    floor: Floor
+    min_domains: int
+
+    def level(self, least: int, *, new_nodes: int) -> int:
+        """How many counted pods a node may have, this pod included, when each new node ends with `least` or more."""
+        if self.floor.domains + new_nodes < self.min_domains:
+            least = 0
+        elif self.floor.least is not None:
+            least = min(least, self.floor.least)
+        return least + self.max_skew + (0 if self.counts_itself else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a pod of one shape does to its node, and what it asks of it."""
+
+    marks: tuple[int, ...] = ()
+    """Rows that count the pod."""
+    clear: tuple[int, ...] = ()
+    """Rows that must be empty."""
+    single: bool = False
+    """Pods of the shape itself do not share a node."""
+    near: int | None = None
+    """A row that must not be empty: required affinity."""
+    gathers: bool = False
+    """While that row is empty on all nodes, the first pod may go anywhere; all others follow it."""
+    spreads: tuple[SpreadRule, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks anything at all; a rule that only marks does not restrict the pod itself."""
+        return bool(self.clear or self.single or self.spreads) or self.near is not None
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether its pods must be dealt out evenly."""
+        return any(spread.counts_itself for spread in self.spreads)
+
+
+PLAIN: Final = Rule()
+
+_Port = tuple[str, HostPort]
+_LabelClass = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules of some shapes among each other."""
+
+    rows: int
+    _rules: dict[PodShape, Rule] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shapes: Iterable[PodShape], surroundings: Surroundings = NOBODY) -> Rulebook:
+        """The rules of these shapes: all that are to be packed, and those of daemon pods."""
+        return _Compiler(list(dict.fromkeys(shapes)), surroundings).book()
+
+    def rule(self, shape: PodShape) -> Rule:
+        """PLAIN for shapes that neither ask nor are asked for anything."""
+        return self._rules.get(shape, PLAIN)
+
+    def marks_of(self, shapes: Sequence[PodShape]) -> IntArray:
+        """(rows,) The marks on a node that has one pod of each of these."""
+        marks = np.zeros(self.rows, dtype=np.int64)
+        for shape in shapes:
+            marks[list(self.rule(shape).marks)] += 1
+        return marks
+
+
+EMPTY_BOOK: Final = Rulebook(rows=0)
+
+
+class _Compiler:
+    """Turns constraints into rows."""
+
+    def __init__(self, shapes: list[PodShape], surroundings: Surroundings) -> None:
+        self._shapes = shapes
+        self._around = surroundings
+        self._rows: dict[object, int] = {}
+        self._answers: dict[tuple[Question, _LabelClass], bool] = {}
+        self._labels: dict[PodShape, _LabelClass] = {}
+        self._selected: dict[Question, int] = {}
+        """Row of the pods that a question means."""
+        self._repelling: dict[Question, int] = {}
+        """Row of the pods whose anti-affinity asks it."""
+        self._ports: dict[HostPort, int] = {}
+
+    def book(self) -> Rulebook:
+        asking = [shape for shape in self._shapes if _asks(shape)]
+        if not asking:
+            return EMPTY_BOOK
+        for shape in asking:
+            for port in shape.host_ports:
+                self._ports.setdefault(port, self._row(("port", port)))
+            for question in self._anti(shape):
+                self._selected.setdefault(question, self._row(("selected", question)))
+                self._repelling.setdefault(question, self._row(("repelling", question)))
+            for question in (*self._near(shape), *(q for q, _ in self._spreads(shape))):
+                self._selected.setdefault(question, self._row(("selected", question)))
+        self._labels = {
+            shape: (shape.namespace, tuple(sorted(shape.labels.items()))) for shape in self._shapes
+        }
+        rules = {shape: self._rule(shape) for shape in self._shapes}
+        return Rulebook(
+            rows=len(self._rows), _rules={shape: rule for shape, rule in rules.items() if rule is not PLAIN}
+        )
+
+    def _row(self, key: object) -> int:
+        return self._rows.setdefault(key, len(self._rows))
+
+    def _rule(self, shape: PodShape) -> Rule:
+        selected = [row for question, row in self._selected.items() if self._selects(question, shape)]
+        repelled = [row for question, row in self._repelling.items() if self._selects(question, shape)]
+        if not selected and not repelled and not _asks(shape):
+            return PLAIN
+        anti = self._anti(shape)
+        ports = [self._ports[port] for port in shape.host_ports]
+        near = next(iter(self._near(shape)), None)
+        return Rule(
+            marks=tuple({*selected, *ports, *(self._repelling[question] for question in anti)}),
+            clear=tuple(
+                {*repelled, *self._clashing(shape), *(self._selected[question] for question in anti)}
+            ),
+            single=bool(ports) or any(self._selects(question, shape) for question in anti),
+            near=None if near is None else self._selected[near],
+            gathers=near is not None and self._selects(near, shape) and not self._around.has_any(near),
+            spreads=tuple(
+                SpreadRule(
+                    row=self._selected[question],
+                    max_skew=constraint.max_skew,
+                    counts_itself=self._selects(question, shape),
+                    floor=self._around.floor(constraint, shape),
+                    min_domains=constraint.min_domains,
+                )
+                for question, constraint in self._spreads(shape)
+            ),
+        )
+
+    def _selects(self, question: Question, shape: PodShape) -> bool:
+        key = (question, self._labels[shape])
+        known = self._answers.get(key)
+        if known is None:
+            known = self._answers[key] = selects(question, shape, self._around.namespaces)
+        return known
+
+    def _clashing(self, shape: PodShape) -> set[int]:
+        return {
+            row
+            for mine in shape.host_ports
+            for theirs, row in self._ports.items()
+            if ports_conflict(mine, theirs)
+        }
+
+    @staticmethod
+    def _anti(shape: PodShape) -> list[Question]:
+        terms = (term for term in shape.pod_anti_affinity if term.topology_key == HOSTNAME)
+        return [question for term in terms if (question := of_terms((term,)))]
+
+    @staticmethod
+    def _near(shape: PodShape) -> tuple[Question, ...]:
+        """At most one: a pod counts for affinity only if it satisfies all the terms."""
+        if not any(term.topology_key == HOSTNAME for term in shape.pod_affinity):
+            return ()
+        return (of_terms(shape.pod_affinity),)
+
+    @staticmethod
+    def _spreads(shape: PodShape) -> list[tuple[Question, SpreadConstraint]]:
+        """Those that count any pod at all: the others never reject."""
+        found = (
+            (of_spread(constraint, namespace=shape.namespace), constraint)
+            for constraint in shape.spread
+            if constraint.topology_key == HOSTNAME
+        )
+        return [(question, constraint) for question, constraint in found if question]
+
+
+def _asks(shape: PodShape) -> bool:
+    return bool(shape.host_ports) or any(
+        each.topology_key == HOSTNAME
+        for each in (*shape.pod_affinity, *shape.pod_anti_affinity, *shape.spread)
+    )
