@@ -40,6 +40,8 @@ class ConditionType(StrEnum):
     """NodePool. No group of the pool may grow."""
     AT_MIN = "AtMin"
     """NodePool. No group of the pool may shrink."""
+    PRIORITIES_VALID = "PrioritiesValid"
+    """AutoscalerPolicy with spec.priorities. Its text can be read; False names the line in the way."""
 
 
 class Reason(StrEnum):
@@ -90,6 +92,9 @@ class Reason(StrEnum):
     GROUP_BOUNDS = "GroupBounds"
     POLICY_LIMIT = "PolicyLimit"
     WITHIN_BOUNDS = "WithinBounds"
+    # PrioritiesValid
+    PRIORITIES_READ = "PrioritiesRead"
+    PRIORITIES_MALFORMED = "PrioritiesMalformed"
 
 
 class Condition(ApiModel):

@@ -299,6 +299,10 @@ class NodePoolSpec(ApiModel):
     """Most nodes in the whole pool. Absent: the sum of the groups' own maximums. Lowering it removes no
     node by itself. Cluster Autoscaler: --nodes=min:max:name."""
 
+    weight: Count = 0
+    """Preference for this pool among those that could serve the same pods, for the policy's expander
+    priority: the highest wins, whatever it costs. Not used when the policy gives priorities."""
+
     provider: Provider
     """Who has the machines: exactly one of aws and simulated. The kind cannot be changed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from springtide.api.metadata import ObjectMeta
 from springtide.api.model import ApiModel
@@ -83,12 +83,21 @@ class AutoscalerPolicySpec(ApiModel):
 
     expanders: Annotated[
         tuple[Expander, ...],
-        Field(min_length=1, max_length=4, json_schema_extra=LIST_SET),
+        Field(min_length=1, max_length=6, json_schema_extra=LIST_SET),
         unique(singular="expander"),
     ] = (Expander.LEAST_WASTE,)
     """How one of several possible purchases is chosen: the first keeps the best options, the next choose
-    among those, a tie is broken at random. random: any; most-pods: schedules most pods; least-waste:
-    leaves least CPU and memory idle; least-nodes: adds fewest nodes. Cluster Autoscaler: --expander."""
+    among those; of what is still tied the fewest nodes are taken. random: any; most-pods: schedules most
+    pods; least-waste: leaves least CPU and memory idle; least-nodes: adds fewest nodes; price: costs
+    least an hour for what it serves; priority: the highest by priorities, or by the pools' weight.
+    Cluster Autoscaler: --expander."""
+
+    priorities: Annotated[str, StringConstraints(min_length=1, max_length=16384)] | None = None
+    """For the expander priority, in the words of Cluster Autoscaler's ConfigMap: YAML, a priority (an
+    integer, the highest wins) and under it a list of regular expressions (Go's RE2) that are looked for
+    in the ids of node groups. A group that none of them matches is not used while another one matches;
+    when nothing matches, nothing is ruled out. Absent: the pools' weight decides. Text that cannot be
+    read rules nothing out, and the policy's condition PrioritiesValid says what is wrong with it."""
 
     currency: Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)] = (
         "USD"

@@ -32,6 +32,8 @@ class PoolSettings:
     """Of the whole pool; None: the sum of the groups' own maximums."""
     scale_up: ScaleUpSettings
     scale_down: ScaleDownSettings
+    weight: int = 0
+    """For the expander priority: the highest wins."""
 
 
 def resolve(pool: NodePoolSpec, policy: AutoscalerPolicySpec) -> PoolSettings:
@@ -42,6 +44,7 @@ def resolve(pool: NodePoolSpec, policy: AutoscalerPolicySpec) -> PoolSettings:
         max_size=pool.max_size,
         scale_up=apply_overrides(policy.scale_up, pool.scale_up),
         scale_down=apply_overrides(policy.scale_down, pool.scale_down),
+        weight=pool.weight,
     )
 
 

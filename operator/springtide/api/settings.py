@@ -45,6 +45,8 @@ class Expander(StrEnum):
     MOST_PODS = "most-pods"
     LEAST_WASTE = "least-waste"
     LEAST_NODES = "least-nodes"
+    PRICE = "price"
+    PRIORITY = "priority"
 
 
 @dataclass(frozen=True, kw_only=True)

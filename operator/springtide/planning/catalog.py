@@ -6,7 +6,7 @@ and take the same pending shapes form one candidate, are packed once, and share 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from springtide.cluster.shape import PodShape
 from springtide.planning.landscape import GroupKey
 from springtide.planning.readiness import GroupState
-from springtide.scheduling.arrays import BoolArray
+from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit
@@ -48,6 +48,7 @@ class Catalog:
         for (pool, group), node in fresh.items():
             self._simulation.add_nodes(node, 1, prefix=f"{pool}/{group}")
         self._fits: dict[PodShape, BoolArray] = {}
+        self._rooms: dict[PodShape, IntArray] = {}
 
     @property
     def side_by_side(self) -> tuple[Simulation, Mapping[GroupKey, int]]:
@@ -66,15 +67,34 @@ class Catalog:
             return None
         return self._simulation.misfit(shape, number)
 
-    def candidates(self, states: Iterable[GroupState], shapes: Sequence[PodShape]) -> list[Candidate]:
-        """These groups, sorted into sets that are alike; groups that no shape fits are left out."""
+    def rooms(self, shape: PodShape, keys: Sequence[GroupKey]) -> IntArray:
+        """(len(keys),) How many pods of the shape a fresh node of each group holds; 0 for one without template."""
+        known = self._rooms.get(shape)
+        if known is None:
+            known = self._rooms[shape] = self._simulation.room(shape)
+        return np.array(
+            [known[self._index[key]] if key in self._index else 0 for key in keys], dtype=np.int64
+        )
+
+    def candidates(
+        self,
+        states: Iterable[GroupState],
+        shapes: Sequence[PodShape],
+        *,
+        apart: Callable[[GroupState], tuple[object, ...]],
+    ) -> list[Candidate]:
+        """These groups, sorted into sets that are alike; groups that no shape fits are left out.
+
+        `apart`: what else must be equal; groups that differ in it are never in one set.
+        """
         table = [self._on_all(shape) for shape in shapes]
         columns = np.array(table, dtype=np.bool_).reshape(len(table), len(self._index))
         alike: dict[tuple[object, ...], list[GroupKey]] = {}
         for state in states:
             number = self._index.get(state.key)
             if number is not None and columns[:, number].any():
-                profile = (state.pool.name, columns[:, number].tobytes(), *_size(self._fresh[state.key]))
+                size = _size(self._fresh[state.key])
+                profile = (state.pool.name, columns[:, number].tobytes(), *size, *apart(state))
                 alike.setdefault(profile, []).append(state.key)
         return [Candidate(keys=tuple(keys), fresh=self._fresh[keys[0]]) for keys in alike.values()]
 

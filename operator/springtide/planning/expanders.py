@@ -11,6 +11,7 @@ from typing import Final
 
 from springtide.api.settings import Expander
 from springtide.planning.options import ExpansionOption
+from springtide.planning.priorities import LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,28 @@ def _waste(option: ExpansionOption) -> float | None:
     return None if option.waste is None else round(option.waste, 9)
 
 
+def _dearness(option: ExpansionOption) -> float | None:
+    return None if option.dearness is None else round(option.dearness, 9)
+
+
+def _priority(option: ExpansionOption) -> int | None:
+    """Priorities below LEAST never win, so they are as good as none (as in Cluster Autoscaler)."""
+    return None if option.priority is None or option.priority < LEAST else -option.priority
+
+
+def _price_told(option: ExpansionOption) -> str:
+    if option.dearness is None:
+        return "unknown"
+    return f"{option.hourly_cost:.3g}/h ({option.dearness:.2f} of the pods' cheapest)"
+
+
 _RANKS: Final[Mapping[Expander, Callable[[ExpansionOption], float | None]]] = {
     Expander.RANDOM: lambda _: 0,
     Expander.MOST_PODS: lambda option: -option.pods,
     Expander.LEAST_WASTE: _waste,
     Expander.LEAST_NODES: lambda option: option.nodes,
+    Expander.PRICE: _dearness,
+    Expander.PRIORITY: _priority,
 }
 """The lower the better; None: cannot be ranked, so it loses against all that can."""
 
@@ -80,4 +98,6 @@ _FIGURES: Final[Mapping[Expander, Callable[[ExpansionOption], str]]] = {
     Expander.MOST_PODS: lambda option: str(option.pods),
     Expander.LEAST_WASTE: lambda option: "unknown" if option.waste is None else f"{option.waste:.2f}",
     Expander.LEAST_NODES: lambda option: str(option.nodes),
+    Expander.PRICE: _price_told,
+    Expander.PRIORITY: lambda option: "matches none" if _priority(option) is None else str(option.priority),
 }

@@ -20,6 +20,12 @@ class ExpansionOption:
     """Shape and number of its pods that the nodes would hold; numbers are positive."""
     capacity: Resources = field(default_factory=dict)
     """Of one node: capacity, not allocatable, as Cluster Autoscaler's least-waste reads it."""
+    hourly_price: float | None = None
+    """Of one node, in the policy's currency; None: unknown, or nobody asked."""
+    worth: float | None = None
+    """What its pods would cost an hour if each were bought where pods of its kind are cheapest."""
+    priority: int | None = None
+    """The group's, the higher the better; None: the policy's priorities do not name it."""
 
     @cached_property
     def pods(self) -> int:
@@ -46,3 +52,20 @@ class ExpansionOption:
         if cpu <= 0 or memory <= 0:
             return None
         return (cpu - self.cpu_milli) / cpu + (memory - self.memory_bytes) / memory
+
+    @property
+    def hourly_cost(self) -> float | None:
+        """Of all its nodes."""
+        return None if self.hourly_price is None else self.hourly_price * self.nodes
+
+    @property
+    def dearness(self) -> float | None:
+        """What it costs for each unit of what it is worth; 1 is what the pods cost at their cheapest, one kind at a
+        time, and less is possible where different kinds fill up what the other leaves idle. None: unknown.
+
+        So options that serve different pods can be compared, and scarce resources are weighed by the offers
+        themselves: pods without GPU are worth what they cost on nodes without.
+        """
+        if self.hourly_cost is None or not self.worth:
+            return None
+        return self.hourly_cost / self.worth

@@ -15,6 +15,7 @@ from itertools import islice
 import numpy as np
 
 from springtide.cluster.snapshot import PolicyView
+from springtide.planning.appraisal import Appraisal
 from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.expanders import choose
 from springtide.planning.landscape import Landscape
@@ -60,21 +61,24 @@ class Promises:
 
     def _keep_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         shapes = [demand.shape for demand in self._left if demand.count]
-        waiting = self.catalog.candidates(states, shapes) if states and shapes else []
-        while offers := [offer for each in waiting if (offer := self._ranked(each))]:
+        appraisal = Appraisal(policy, self.catalog, states)
+        waiting = self.catalog.candidates(states, shapes, apart=appraisal.apart) if states and shapes else []
+        while offers := [offer for each in waiting if (offer := self._ranked(each, appraisal))]:
             choice = choose([offer.option for offer in offers], policy.spec.expanders, seed=self.plan_id)
             chosen = next(offer for offer in offers if offer.option is choice.option)
             waiting = [each for each in waiting if each is not chosen.candidate]
             self._on_arriving(chosen)
             self._on_imagined(chosen.candidate)
 
-    def _ranked(self, candidate: Candidate) -> Offer | None:
+    def _ranked(self, candidate: Candidate, appraisal: Appraisal) -> Offer | None:
         """The candidate as it looked before the nodes were bought: as if all of them still were to be."""
         there = sum(len(self.landscape.arriving.get(key, ())) for key in candidate.keys)
         nodes = there + self._imagined(candidate) + self.ledger.room(*candidate.keys).nodes
         asking = self._asking(candidate)
-        offer = Offer.made(candidate, self._left, asking, max_nodes=nodes) if asking else None
-        return offer if offer is not None and offer.packing.nodes else None
+        if not asking:
+            return None
+        offer = Offer.made(candidate, self._left, asking, max_nodes=nodes)
+        return appraisal.appraised(offer) if offer.packing.nodes else None
 
     def _asking(self, candidate: Candidate) -> list[int]:
         return [

@@ -14,6 +14,7 @@ from itertools import islice
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
+from springtide.planning.appraisal import Appraisal
 from springtide.planning.balancing import Bin as BalanceBin
 from springtide.planning.balancing import spread
 from springtide.planning.basket import Basket
@@ -74,8 +75,9 @@ class ScaleUp:
 
     def _serve_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         shapes = [demand.shape for demand in self._left if demand.count]
-        candidates = self.catalog.candidates(states, shapes)
-        while offers := [offer for each in candidates if (offer := self._offer(each))]:
+        appraisal = Appraisal(policy, self.catalog, states)
+        candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart)
+        while offers := [offer for each in candidates if (offer := self._offer(each, appraisal))]:
             choice = choose(
                 [offer.option for offer in offers],
                 policy.spec.expanders,
@@ -84,7 +86,7 @@ class ScaleUp:
             self._step += 1
             self._accept(next(offer for offer in offers if offer.option is choice.option), choice)
 
-    def _offer(self, candidate: Candidate) -> Offer | None:
+    def _offer(self, candidate: Candidate, appraisal: Appraisal) -> Offer | None:
         """What the candidate would hold now; None: nothing, or no room is left for it."""
         room = self.ledger.room(*candidate.keys).nodes
         asking = [
@@ -99,7 +101,8 @@ class ScaleUp:
         state = (room, tuple((number, self._left[number].count) for number in asking))
         known = self._packings.get(candidate.keys)
         if known is None or known[0] != state:
-            known = (state, Offer.made(candidate, self._left, asking, max_nodes=room))
+            offer = Offer.made(candidate, self._left, asking, max_nodes=room)
+            known = (state, appraisal.appraised(offer))
             self._packings[candidate.keys] = known
         return known[1] if known[1].packing.nodes else None
 
