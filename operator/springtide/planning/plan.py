@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -79,7 +79,7 @@ class PendingVerdict:
     shape: PodShape
     pods: tuple[PodRecord, ...]
     outcome: PendingOutcome
-    groups: tuple[GroupVerdict, ...] = ()
+    groups: Sequence[GroupVerdict] = ()
     detail: str = ""
     nearest: NearestMiss | None = None
     """For pods that no group helps: what is nearest to helping."""

@@ -1,18 +1,60 @@
-"""Verdicts on pending pods: for every shape, what each node group could or could not do for it."""
+"""Verdicts on pending pods: for every shape, what each node group could or could not do for it.
+
+Thousands of shapes times hundreds of groups are millions of verdicts, of which users ask for a handful: each is worked
+out when it is read, from facts that no longer change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, overload
 
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal
 from springtide.planning.landscape import GroupKey
-from springtide.planning.limits import Ledger
+from springtide.planning.limits import Ledger, Room
 from springtide.planning.nearest import with_nearest
 from springtide.planning.pending import Demand
 from springtide.planning.plan import GroupRefusal, GroupVerdict, PendingOutcome, PendingVerdict
 from springtide.planning.readiness import GroupState
 from springtide.planning.scale_up import Served
+
+
+class GroupVerdicts(Sequence[GroupVerdict]):
+    """A tuple that is made when it is first read. Compares, hashes and pickles as the tuple."""
+
+    def __init__(self, make: Callable[[], Iterable[GroupVerdict]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> tuple[GroupVerdict, ...]:
+        return tuple(self._make())
+
+    @overload
+    def __getitem__(self, index: int) -> GroupVerdict: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[GroupVerdict, ...]: ...
+    def __getitem__(self, index: int | slice) -> GroupVerdict | tuple[GroupVerdict, ...]:
+        return self._made[index]
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __iter__(self) -> Iterator[GroupVerdict]:
+        return iter(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return self._made == (other._made if isinstance(other, GroupVerdicts) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (tuple, (self._made,))
+
+    def __repr__(self) -> str:
+        return repr(self._made)
 
 
 def of_served(
@@ -24,46 +66,68 @@ def of_served(
     ledger: Ledger,
 ) -> list[PendingVerdict]:
     """Verdicts on the pods that fitted no node. `ledger` is that after all purchases."""
-    rooms = {state.key: ledger.room(state.key) for state in states if refusals.get(state.key) is None}
-
-    def on_group(demand: Demand, state: GroupState, used: frozenset[GroupKey]) -> GroupVerdict:
-        pool, group = state.key
-        if state.key in used:
-            return GroupVerdict(pool=pool, group=group, used=True)
-        misfit = catalog.misfit(demand.shape, state.key)
-        if misfit is not None:
-            return GroupVerdict(pool=pool, group=group, misfit=misfit)
-        refusal = refusals.get(state.key) or _at_the_end(demand, state)
-        return GroupVerdict(pool=pool, group=group, refusal=refusal.refusal, detail=refusal.detail)
-
-    def _at_the_end(demand: Demand, state: GroupState) -> Refusal:
-        if state.pool.name in demand.closed_pools:
-            return Refusal(GroupRefusal.EXCLUDED)
-        room = rooms[state.key]
-        if room.refusal is not None:
-            return Refusal(room.refusal, room.detail)
-        return Refusal(GroupRefusal.NOT_CHOSEN)
-
-    verdicts = [verdict for each in served for verdict in _of_one(each, states, on_group)]
+    judge = _Judge(states, refusals, catalog, ledger.fork())
+    verdicts = [verdict for each in served for verdict in _of_one(each, judge)]
     fresh, index = catalog.side_by_side
     return with_nearest(verdicts, fresh=fresh, index=index)
 
 
-def _of_one(
-    served: Served,
-    states: Sequence[GroupState],
-    on_group: Callable[[Demand, GroupState, frozenset[GroupKey]], GroupVerdict],
-) -> list[PendingVerdict]:
+def _of_one(served: Served, judge: _Judge) -> list[PendingVerdict]:
     """One verdict on the pods that are bought for, one on those that nothing helps."""
     bought_for = served.demand.but(served.left)
-    verdicts = []
-    for demand, outcome, used in (
-        (bought_for, PendingOutcome.TRIGGERS, served.used),
-        (served.left, PendingOutcome.NO_GROUP, frozenset[GroupKey]()),
-    ):
-        if demand.count:
-            groups = tuple(on_group(demand, state, used) for state in states)
-            verdicts.append(
-                PendingVerdict(shape=demand.shape, pods=demand.pods, outcome=outcome, groups=groups)
-            )
-    return verdicts
+    return [
+        PendingVerdict(
+            shape=demand.shape,
+            pods=demand.pods,
+            outcome=outcome,
+            groups=GroupVerdicts(partial(judge.on_all, demand, used)),
+        )
+        for demand, outcome, used in (
+            (bought_for, PendingOutcome.TRIGGERS, served.used),
+            (served.left, PendingOutcome.NO_GROUP, frozenset[GroupKey]()),
+        )
+        if demand.count
+    ]
+
+
+class _Judge:
+    """Knows what stands against each group at the end of the purchases."""
+
+    def __init__(
+        self,
+        states: Sequence[GroupState],
+        refusals: Mapping[GroupKey, Refusal | None],
+        catalog: Catalog,
+        ledger: Ledger,
+    ) -> None:
+        self._states = states
+        self._refusals = refusals
+        self._catalog = catalog
+        self._ledger = ledger
+        self._rooms: dict[GroupKey, Room] = {}
+
+    def on_all(self, demand: Demand, used: frozenset[GroupKey]) -> Iterator[GroupVerdict]:
+        return (self._on_group(demand, state, used) for state in self._states)
+
+    def _on_group(self, demand: Demand, state: GroupState, used: frozenset[GroupKey]) -> GroupVerdict:
+        pool, group = state.key
+        if state.key in used:
+            return GroupVerdict(pool=pool, group=group, used=True)
+        misfit = self._catalog.misfit(demand.shape, state.key)
+        if misfit is not None:
+            return GroupVerdict(pool=pool, group=group, misfit=misfit)
+        refusal = self._refusals.get(state.key) or self._at_the_end(demand, state)
+        return GroupVerdict(pool=pool, group=group, refusal=refusal.refusal, detail=refusal.detail)
+
+    def _at_the_end(self, demand: Demand, state: GroupState) -> Refusal:
+        if state.pool.name in demand.closed_pools:
+            return Refusal(GroupRefusal.EXCLUDED)
+        room = self._room(state.key)
+        if room.refusal is not None:
+            return Refusal(room.refusal, room.detail)
+        return Refusal(GroupRefusal.NOT_CHOSEN)
+
+    def _room(self, key: GroupKey) -> Room:
+        if key not in self._rooms:
+            self._rooms[key] = self._ledger.room(key)
+        return self._rooms[key]
