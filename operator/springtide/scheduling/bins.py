@@ -121,10 +121,8 @@ class OpenBins:
             return 0
         if recipe.rule.near is not None:
             return self._join(number, count)
-        if recipe.rule.is_dealt:
-            done = self._deal(number, count)
-        else:
-            done = self._fill(number, count, self._room(number))
+        fill = self._deal if recipe.rule.is_dealt else self._fill_in_order
+        done = fill(number, count)
         return done + self._open(number, count - done, self._on_new(number))
 
     def bins(self) -> tuple[Bin, ...]:
@@ -136,17 +134,23 @@ class OpenBins:
         )
 
     def keeps_spreads(self, numbers: Sequence[int]) -> bool:
-        """Whether the spreads of these parts hold in the end, over all nodes that are not empty."""
+        """Whether the spreads of these parts can come about on the nodes that are not empty.
+
+        Either the spreading pods alone lie evenly enough: then they can be bound first, the others later. Or all
+        counted pods together do: then any order will do.
+        """
         used = np.fromiter((layer is not None for layer in self._layers), dtype=np.bool_)
-        rules = {spread for number in numbers for spread in self._recipes[number].rule.spreads}
         total = int(self._nodes[used].sum())
-        for spread in rules:
-            marks = self._marks[spread.row, used]
-            if spread.counts_itself and len(marks):
-                level = spread.level(int(marks.min()), new_nodes=total)
-                if int(marks.max()) > level:
-                    return False
-        return True
+        rules = {spread for number in numbers for spread in self._recipes[number].rule.spreads}
+        return not total or all(
+            any(self._is_even(row, spread, used, total) for row in (spread.own_row, spread.row))
+            for spread in rules
+            if spread.counts_itself
+        )
+
+    def _is_even(self, row: int, spread: SpreadRule, used: BoolArray, nodes: int) -> bool:
+        marks = self._marks[row, used]
+        return int(marks.max()) <= spread.level(int(marks.min()), new_nodes=nodes)
 
     # --- filling open bins ----------------------------------------------------------------------------------
 
@@ -174,17 +178,27 @@ class OpenBins:
         for row in rule.clear:
             room *= self._marks[row] == 0
         for spread in rule.spreads:
-            least = self._least(spread, room)
-            left = np.maximum(spread.level(least, new_nodes=self.nodes) - self._marks[spread.row], 0)
+            left = self._left_to(spread, room)
             room = np.minimum(room, left) if spread.counts_itself else room * (left > 0)
         return room
 
-    def _least(self, spread: SpreadRule, room: IntArray) -> int:
-        """How many counted pods the emptiest node will have in the end: other sites get their share, too."""
-        if not self._is_dealt:
-            return 0
-        reach = self._marks[spread.row] + (room if spread.counts_itself else 0)
-        return int(reach.min(initial=_FULL))
+    def _left_to(self, spread: SpreadRule, room: IntArray) -> IntArray:
+        """(bins,) How many more pods the spread allows on each node."""
+        if not (self._is_dealt and spread.counts_itself):
+            least = int(self._marks[spread.row].min(initial=_FULL)) if self._is_dealt else 0
+            return np.maximum(spread.level(least, new_nodes=self.nodes) - self._marks[spread.row], 0)
+        ways: list[IntArray] = [
+            np.maximum(self._level(row, spread, room) - self._marks[row], 0)
+            for row in (spread.row, spread.own_row)
+        ]
+        return max(ways, key=lambda left: int((np.minimum(left, room) * self._nodes).sum()))
+
+    def _level(self, row: int, spread: SpreadRule, room: IntArray) -> int:
+        """How many counted pods a node may have when every node gets what it can: other sites get their share, too."""
+        return spread.level(int((self._marks[row] + room).min(initial=_FULL)), new_nodes=self.nodes)
+
+    def _fill_in_order(self, number: int, count: int) -> int:
+        return self._fill(number, count, self._room(number))
 
     def _fill(self, number: int, count: int, room: IntArray) -> int:
         """Fill open bins in order; the one where the pods run out is split."""
@@ -226,14 +240,13 @@ class OpenBins:
         return self._gather(number, count, room) if rule.gathers else 0
 
     def _gather(self, number: int, count: int, room: IntArray) -> int:
-        """All on the first node that holds them all; else as many as one node holds."""
+        """All on the first node that holds them all, if need be on a new one; else as many as an open node holds:
+        for a gathering that can never be whole no node is opened if there is another way."""
         on_new = self._on_new(number) if self._open_sites(number).any() else 0
-        chosen = int((room >= count).argmax()) if (room >= count).any() else None
-        if chosen is None and on_new > int(room.max(initial=0)):
+        whole = room >= count
+        if not whole.any() and (on_new >= count or not room.any()):
             return self._open(number, min(count, on_new), on_new)
-        if chosen is None and not room.any():
-            return 0
-        chosen = int(room.argmax()) if chosen is None else chosen
+        chosen = int(whole.argmax() if whole.any() else room.argmax())
         only = np.zeros_like(room)
         only[chosen] = room[chosen]
         return self._fill(number, min(count, int(room[chosen])), only)
@@ -251,11 +264,20 @@ class OpenBins:
         on_new = min(on_new, 1) if rule.single else on_new
         for spread in rule.spreads:
             mark = int(marks[spread.row, 0])
-            reach = mark + (on_new if spread.counts_itself else 0)
-            least = min(reach, self._least(spread, self._resources_for(recipe))) if self._is_dealt else 0
-            left = max(0, spread.level(least, new_nodes=self.nodes + 1) - mark)
+            left = max(
+                0, spread.level(self._least(spread, recipe, mark + on_new), new_nodes=self.nodes + 1) - mark
+            )
             on_new = min(on_new, left) if spread.counts_itself or not left else on_new
         return on_new
+
+    def _least(self, spread: SpreadRule, recipe: Recipe, on_new: int) -> int:
+        """How many counted pods the emptiest node will have in the end, if a new one gets `on_new`."""
+        if not self._is_dealt:
+            return 0
+        if not spread.counts_itself:
+            return int(self._marks[spread.row].min(initial=0))
+        reach = self._marks[spread.own_row] + self._resources_for(recipe)
+        return min(on_new, int(reach.min(initial=_FULL)))
 
     def _open_sites(self, number: int) -> IntArray:
         """(sites,) How many nodes may still be opened for the part in each."""

@@ -87,13 +87,13 @@ def pack_parts(
     """
     packer = _Packer.of(fresh, parts, sites=sites, max_nodes=max_nodes, rulebook=rulebook)
     best: Packing | None = None
-    for order in packer.orders():
-        packing = packer.packed(order)
+    for order, opened in packer.ways():
+        packing = packer.packed(order, opened)
         if best is None or _rank(packing) < _rank(best):
             best = packing
         if packing.nodes <= packer.least_nodes(packing):
             break
-    assert best is not None  # there is always at least one order
+    assert best is not None  # there is always a way
     return best
 
 
@@ -149,61 +149,66 @@ class _Packer:
             max_nodes=max_nodes,
         )
 
-    # --- orders ---------------------------------------------------------------------------------------------
+    # --- ways -----------------------------------------------------------------------------------------------
 
-    def orders(self) -> Iterator[list[int]]:
-        """Orders worth trying; each one once."""
+    def ways(self) -> Iterator[tuple[list[int], IntArray]]:
+        """Orders worth trying, each once, and how many nodes are open at first in each site."""
         decreasing = sorted(range(len(self.parts)), key=lambda number: -self.sizes[number])
-        usual = self._followers_last(decreasing)
-        yield usual
-        if len(self.parts) > _FEW or not any(recipe.rule.asks for recipe in self.recipes):
-            return
-        known = [usual]
-        for order in (self._asking_first(decreasing), self._asking_last(decreasing)):
-            if order not in known:
-                known.append(order)
-                yield order
+        orders = [self._in_turns(decreasing)]
+        rules = [recipe.rule for recipe in self.recipes]
+        if len(self.parts) <= _FEW and any(rule.asks for rule in rules):
+            for first in (True, False):
+                order = self._in_turns(sorted(decreasing, key=lambda n: rules[n].asks is not first))
+                if order not in orders:
+                    orders.append(order)
+        dealt = [number for number in decreasing if rules[number].is_dealt]
+        starts = self._starts(dealt) if dealt else [np.zeros(len(self.sites), dtype=np.int64)]
+        for start in starts:
+            yield from ((order, start) for order in orders)
 
-    def _asking_first(self, order: Sequence[int]) -> list[int]:
-        return self._followers_last(sorted(order, key=lambda n: not self.recipes[n].rule.asks))
-
-    def _asking_last(self, order: Sequence[int]) -> list[int]:
-        return self._followers_last(sorted(order, key=lambda n: self.recipes[n].rule.asks))
-
-    def _followers_last(self, order: Sequence[int]) -> list[int]:
+    def _in_turns(self, order: Sequence[int]) -> list[int]:
         """Pods that gather on one node go first, while there is a whole one; pods that want others near come when
-        the others are placed."""
-        return sorted(order, key=lambda n: self._turn(n))
+        the others are placed, and so do gatherings that no node can hold."""
+        return sorted(order, key=self._turn)
 
     def _turn(self, number: int) -> int:
         rule = self.recipes[number].rule
         if rule.near is None:
             return 1
-        return 0 if rule.gathers else 2
+        return 0 if rule.gathers and self._fits_whole(rule.near) else 2
+
+    def _fits_whole(self, near: int) -> bool:
+        """Whether an empty node holds all the pods that want to be near the same ones."""
+        total = np.zeros_like(self.empty)
+        for part, recipe in zip(self.parts, self.recipes, strict=True):
+            if recipe.rule.near == near:
+                for row, amount in recipe.takes:
+                    total[row] += amount * part.count
+        return bool((total <= self.empty).all())
 
     # --- packing --------------------------------------------------------------------------------------------
 
-    def packed(self, order: Sequence[int]) -> Packing:
+    def packed(self, order: Sequence[int], opened: IntArray) -> Packing:
         dealt = [number for number in order if self.recipes[number].rule.is_dealt]
-        opened = self._for_the_dealt(dealt)
         for _ in range(_ROUNDS if dealt else 1):
-            bins = OpenBins(
-                self.recipes, empty=self.empty, marks=self.marks, sites=self.sites, max_nodes=self.max_nodes
-            )
+            bins = self._bins(is_dealt=True)
             bins.open_empty(opened)
             placed = self._place(bins, order)
             if not dealt or bins.keeps_spreads(dealt):
                 return self._packing(bins, placed)
             opened = np.maximum(opened, bins.per_site)
-        bins = OpenBins(
+        bins = self._bins(is_dealt=False)
+        return self._packing(bins, self._place(bins, order))
+
+    def _bins(self, *, is_dealt: bool) -> OpenBins:
+        return OpenBins(
             self.recipes,
             empty=self.empty,
             marks=self.marks,
             sites=self.sites,
             max_nodes=self.max_nodes,
-            is_dealt=False,
+            is_dealt=is_dealt,
         )
-        return self._packing(bins, self._place(bins, order))
 
     def _place(self, bins: OpenBins, order: Sequence[int]) -> list[int]:
         placed = [0] * len(self.parts)
@@ -216,18 +221,23 @@ class _Packer:
         packed = bins.bins()
         return Packing(nodes=sum(each.nodes for each in packed), placed=tuple(placed), bins=packed)
 
-    def _for_the_dealt(self, dealt: Sequence[int]) -> IntArray:
-        """(sites,) Nodes that the pods of hard spreads need at least, each part for itself."""
-        opened = np.zeros(len(self.sites), dtype=np.int64)
+    def _starts(self, dealt: Sequence[int]) -> list[IntArray]:
+        """How many nodes to deal to at first, by site: as many as all pods need by volume; with few parts also as many
+        as those dealt need at least, each part for itself."""
+        rooms = np.array([site.room for site in self.sites], dtype=np.int64)
         levels = np.array([site.target for site in self.sites], dtype=np.int64)
+        least = np.zeros_like(levels)
         for number in dealt:
             recipe = self.recipes[number]
             if recipe.on_empty:
-                nodes = self._least_for(number)
-                room = np.array([site.room for site in self.sites]) * recipe.sites
-                shares = deal(min(nodes, self.max_nodes), levels=levels, room=room)
-                opened = np.maximum(opened, shares.sums(np.ones_like(levels)))
-        return opened if opened.sum() <= self.max_nodes else np.zeros_like(opened)
+                shares = deal(self._least_for(number), levels=levels, room=rooms * recipe.sites)
+                least = np.maximum(least, shares.sums(np.ones_like(levels)))
+        missing = self._by_volume([part.count for part in self.parts]) - int(least.sum())
+        by_volume = least + deal(missing, levels=levels + least, room=rooms - least).sums(
+            np.ones_like(levels)
+        )
+        starts = [by_volume, least] if missing > 0 and len(self.parts) <= _FEW else [by_volume]
+        return [start if start.sum() <= self.max_nodes else np.zeros_like(start) for start in starts]
 
     def _least_for(self, number: int) -> int:
         recipe, count = self.recipes[number], self.parts[number].count
@@ -239,20 +249,24 @@ class _Packer:
         return max(-(-count // each), min(domains, count))
 
     def least_nodes(self, packing: Packing) -> int:
-        """No packing that places the same pods needs fewer nodes than this, by volume or by what shares no node."""
-        least = 0
-        total = np.zeros_like(self.empty)
-        for recipe, placed in zip(self.recipes, packing.placed, strict=True):
-            if placed:
-                each = min(recipe.on_empty, 1) if recipe.rule.single else recipe.on_empty
-                least = max(least, -(-placed // each))
-                for row, amount in recipe.takes:
-                    total[row] += amount * placed
-        with np.errstate(divide="ignore"):
-            by_volume = np.where(self.empty > 0, -(-total // np.maximum(self.empty, 1)), 0)
+        """No packing that places the same pods needs fewer nodes, by volume or by what shares no node; 0: unknown."""
         if sum(packing.placed) < sum(part.count for part in self.parts):
             return 0 if self.max_nodes > packing.nodes else packing.nodes
-        return max(least, int(by_volume.max(initial=0)))
+        least = self._by_volume(packing.placed)
+        for recipe, placed in zip(self.recipes, packing.placed, strict=True):
+            if placed:
+                least = max(least, -(-placed // (1 if recipe.rule.single else recipe.on_empty)))
+        return least
+
+    def _by_volume(self, counts: Sequence[int]) -> int:
+        """No fewer nodes hold so many pods of each part; parts that fit no node do not count."""
+        total = np.zeros_like(self.empty)
+        for recipe, count in zip(self.recipes, counts, strict=True):
+            if recipe.on_empty:
+                held = min(count, recipe.on_empty) if recipe.rule.gathers else count
+                for row, amount in recipe.takes:
+                    total[row] += amount * held
+        return int(np.max(-(-total // np.maximum(self.empty, 1)), initial=0))
 
 
 def apply_packing(

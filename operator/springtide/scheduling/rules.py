@@ -54,7 +54,9 @@ class Surroundings(Protocol):
 class EmptyCluster:
     """No node, no pod, no namespace with labels."""
 
-    namespaces: Namespaces = {}
+    @property
+    def namespaces(self) -> Namespaces:
+        return {}
 
     def floor(self, constraint: SpreadConstraint, shape: PodShape) -> Floor:
         return Floor()
@@ -72,6 +74,8 @@ class SpreadRule:
 
     row: int
     """Where the counted pods are marked."""
+    own_row: int
+    """Where those of them are marked that have the spread themselves."""
     max_skew: int
     counts_itself: bool
     floor: Floor
@@ -159,6 +163,8 @@ class _Compiler:
         """Row of the pods that a question means."""
         self._repelling: dict[Question, int] = {}
         """Row of the pods whose anti-affinity asks it."""
+        self._spreading: dict[Question, int] = {}
+        """Row of the pods that spread over what it means, and are meant themselves."""
         self._ports: dict[HostPort, int] = {}
 
     def book(self) -> Rulebook:
@@ -171,8 +177,11 @@ class _Compiler:
             for question in self._anti(shape):
                 self._selected.setdefault(question, self._row(("selected", question)))
                 self._repelling.setdefault(question, self._row(("repelling", question)))
-            for question in (*self._near(shape), *(q for q, _ in self._spreads(shape))):
+            for question in self._near(shape):
                 self._selected.setdefault(question, self._row(("selected", question)))
+            for question, _ in self._spreads(shape):
+                self._selected.setdefault(question, self._row(("selected", question)))
+                self._spreading.setdefault(question, self._row(("spreading", question)))
         self._labels = {
             shape: (shape.namespace, tuple(sorted(shape.labels.items()))) for shape in self._shapes
         }
@@ -193,7 +202,7 @@ class _Compiler:
         ports = [self._ports[port] for port in shape.host_ports]
         near = next(iter(self._near(shape)), None)
         return Rule(
-            marks=tuple({*selected, *ports, *(self._repelling[question] for question in anti)}),
+            marks=tuple({*selected, *ports, *self._left_by(shape)}),
             clear=tuple(
                 {*repelled, *self._clashing(shape), *(self._selected[question] for question in anti)}
             ),
@@ -203,6 +212,7 @@ class _Compiler:
             spreads=tuple(
                 SpreadRule(
                     row=self._selected[question],
+                    own_row=self._spreading[question],
                     max_skew=constraint.max_skew,
                     counts_itself=self._selects(question, shape),
                     floor=self._around.floor(constraint, shape),
@@ -211,6 +221,14 @@ class _Compiler:
                 for question, constraint in self._spreads(shape)
             ),
         )
+
+    def _left_by(self, shape: PodShape) -> list[int]:
+        """Rows of what the shape's pods do to others."""
+        spreading = (question for question, _ in self._spreads(shape) if self._selects(question, shape))
+        return [
+            *(self._repelling[question] for question in self._anti(shape)),
+            *(self._spreading[question] for question in spreading),
+        ]
 
     def _selects(self, question: Question, shape: PodShape) -> bool:
         key = (question, self._labels[shape])
@@ -251,7 +269,9 @@ class _Compiler:
 
 
 def _asks(shape: PodShape) -> bool:
-    return bool(shape.host_ports) or any(
-        each.topology_key == HOSTNAME
-        for each in (*shape.pod_affinity, *shape.pod_anti_affinity, *shape.spread)
+    terms = (*shape.pod_affinity, *shape.pod_anti_affinity)
+    return (
+        bool(shape.host_ports)
+        or any(term.topology_key == HOSTNAME for term in terms)
+        or any(constraint.topology_key == HOSTNAME for constraint in shape.spread)
     )
