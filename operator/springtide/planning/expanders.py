@@ -11,7 +11,9 @@ from typing import Final
 
 from springtide.api.settings import Expander
 from springtide.planning.options import ExpansionOption
-from springtide.planning.priorities import LEAST
+
+LEAST_PRIORITY: Final = -1
+"""Lower ones never win: Cluster Autoscaler starts its search for the highest with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,13 @@ def _dearness(option: ExpansionOption) -> float | None:
 
 
 def _priority(option: ExpansionOption) -> int | None:
-    """Priorities below LEAST never win, so they are as good as none (as in Cluster Autoscaler)."""
-    return None if option.priority is None or option.priority < LEAST else -option.priority
+    return None if option.priority is None or option.priority < LEAST_PRIORITY else -option.priority
 
 
 def _price_told(option: ExpansionOption) -> str:
     if option.dearness is None:
         return "unknown"
-    return f"{option.hourly_cost:.3g}/h ({option.dearness:.2f} of the pods' cheapest)"
+    return f"{option.hourly_cost:.2f}/h ({option.dearness:.2f} of the pods' cheapest)"
 
 
 _RANKS: Final[Mapping[Expander, Callable[[ExpansionOption], float | None]]] = {

@@ -7,7 +7,7 @@ line is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -17,8 +17,6 @@ import yaml
 from springtide.planning.pattern_syntax import PatternError
 from springtide.planning.patterns import Pattern, compiled
 
-LEAST: Final = -1
-"""Lower priorities never win: Cluster Autoscaler starts its search for the highest with this one."""
 MAX_PATTERNS: Final = 512
 
 
@@ -36,11 +34,7 @@ class Priorities:
         """The highest priority with a pattern that the group's id matches; None: there is none."""
         if group not in self._known:
             self._known[group] = next(
-                (
-                    level
-                    for level, patterns in self.levels
-                    if level >= LEAST and any(pattern.found_in(group) for pattern in patterns)
-                ),
+                (lvl for lvl, patterns in self.levels if any(p.found_in(group) for p in patterns)),
                 None,
             )
         return self._known[group]
@@ -131,8 +125,3 @@ def _at(node: yaml.Node, what: str) -> _Fault:
 
 def _shown(node: yaml.Node) -> str:
     return repr(node.value) if isinstance(node, yaml.ScalarNode) else "this"
-
-
-def highest(priorities: Sequence[int | None]) -> int | None:
-    """The priority that wins among those of several options; None: nothing is ruled out."""
-    return max((each for each in priorities if each is not None), default=None)

@@ -19,6 +19,7 @@ from springtide.api.policy_status import (
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import PolicyView, Snapshot
 from springtide.planning.plan import PendingOutcome, Plan
+from springtide.planning.priorities import read_priorities
 from springtide.reporting import phrases
 from springtide.reporting.plan_notes import summary
 
@@ -91,6 +92,26 @@ def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:
 
 
 def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
+    told = [condition for condition in before if condition.type != ConditionType.PRIORITIES_VALID]
+    conditions = _ready(policy, facts, told)
+    text = policy.spec.priorities
+    if text is None:
+        return conditions
+    fault = read_priorities(text).fault
+    return set_condition(
+        (*conditions, *(each for each in before if each.type == ConditionType.PRIORITIES_VALID)),
+        ConditionType.PRIORITIES_VALID,
+        not fault,
+        reason=Reason.PRIORITIES_MALFORMED if fault else Reason.PRIORITIES_READ,
+        message=f"spec.priorities: {fault}; until that is mended the expander priority rules nothing out"
+        if fault
+        else "",
+        generation=policy.generation,
+        now=facts.plan.now,
+    )
+
+
+def _ready(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
     snapshot = facts.snapshot
     followers = sum(view.policy == policy.name for view in snapshot.pools)
     message = f"followed by {followers} {'NodePool' if followers == 1 else 'NodePools'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from springtide.api.settings import Expander
@@ -41,6 +43,43 @@ BULK = option("bulk", nodes=3, pods=9)
 )
 def test_each_keeps_its_best(expander: Expander, kept: list[ExpansionOption]) -> None:
     assert best([FULL, HALF, BULK], expander) == kept
+
+
+PRICED = [
+    replace(FULL, hourly_price=1.0, worth=1.6, priority=3),
+    replace(HALF, hourly_price=0.2, worth=0.4, priority=7),
+    replace(BULK, hourly_price=None, priority=None),
+]
+
+
+@pytest.mark.parametrize(
+    ("expander", "kept", "story"),
+    [
+        (Expander.PRICE, [PRICED[1]], "price 0.20/h (0.50 of the pods' cheapest) (of 3 options)"),
+        (Expander.PRIORITY, [PRICED[1]], "priority 7 (of 3 options)"),
+    ],
+)
+def test_what_was_appraised_is_ranked(expander: Expander, kept: list[ExpansionOption], story: str) -> None:
+    assert best(PRICED, expander) == kept
+    assert choose(PRICED, [expander], seed="plan").story == story
+
+
+def test_without_any_price_or_priority_nothing_is_ruled_out_and_the_story_says_so() -> None:
+    unknown = [FULL, BULK]
+    assert best(unknown, Expander.PRICE) == best(unknown, Expander.PRIORITY) == unknown
+    choice = choose(unknown, [Expander.PRIORITY, Expander.PRICE], seed="plan")
+    assert choice.story == "priority matches none, price unknown, least-nodes 2 (of 2 options)"
+
+
+@pytest.mark.parametrize(
+    ("priorities", "winner"),
+    [((-1, None), 0), ((-2, None), None), ((-2, 0), 1), ((-2, -3), None)],
+)
+def test_priorities_below_minus_one_never_win(
+    priorities: tuple[int | None, int | None], winner: int | None
+) -> None:
+    options = [replace(FULL, priority=each) for each in priorities]
+    assert best(options, Expander.PRIORITY) == (options if winner is None else [options[winner]])
 
 
 def test_waste_is_the_sum_of_idle_shares() -> None:
