@@ -173,6 +173,7 @@ def _spread(app: str) -> Manifest:
     }
 
 
+PRICE: Final[Mapping[str, Any]] = {**EAGER_POLICY, "expanders": ["price"]}
 LEAST_COST: Final[Mapping[str, Any]] = {**EAGER_POLICY, "expanders": ["least-cost"], "planningBudget": "5s"}
 """Joint planning of all groups; purchases are held back for it no longer than five seconds."""
 
@@ -188,7 +189,7 @@ WORKLOADS: Final[Mapping[str, Callable[[], Scene]]] = {
     "b3": b3,
     "c": c,
     "c-least-cost": lambda: c(LEAST_COST),
-    "o": trace.openb,
+    "o": lambda: trace.openb(PRICE),
     "o-least-cost": lambda: trace.openb(LEAST_COST),
     "k-5000": lambda: karpenter_mix.diverse(5000),
     "k-20000": lambda: karpenter_mix.diverse(20_000),

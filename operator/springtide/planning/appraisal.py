@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from springtide.api.settings import Expander
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import PolicyView
-from springtide.planning.catalog import Catalog
+from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.landscape import GroupKey
 from springtide.planning.offers import Offer
 from springtide.planning.priorities import read_priorities
@@ -51,6 +51,14 @@ class Appraisal:
             _price(state) if Expander.PRICE in chain else None,
             self._priority(state) if Expander.PRIORITY in chain else None,
         )
+
+    def price_of(self, candidate: Candidate) -> float | None:
+        """Of one node, an hour; None: unknown."""
+        return _price(self._state_of[candidate.keys[0]])
+
+    def priority_of(self, candidate: Candidate) -> int | None:
+        """The higher the better; None: the policy's priorities do not name it."""
+        return self._priority(self._state_of[candidate.keys[0]])
 
     def appraised(self, offer: Offer) -> Offer:
         """The offer with all that this policy's expanders rank by."""

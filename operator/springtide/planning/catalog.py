@@ -15,7 +15,7 @@ from springtide.cluster.shape import PodShape
 from springtide.planning.landscape import GroupKey
 from springtide.planning.readiness import GroupState
 from springtide.scheduling.arrays import BoolArray, IntArray
-from springtide.scheduling.fresh import FreshNode
+from springtide.scheduling.fresh import FreshNode, side_by_side
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit
 
@@ -44,9 +44,7 @@ class Catalog:
     def __init__(self, fresh: Mapping[GroupKey, FreshNode]) -> None:
         self._fresh = fresh
         self._index = {key: number for number, key in enumerate(fresh)}
-        self._simulation = Simulation.empty()
-        for (pool, group), node in fresh.items():
-            self._simulation.add_nodes(node, 1, prefix=f"{pool}/{group}")
+        self._simulation = side_by_side({f"{pool}/{group}": node for (pool, group), node in fresh.items()})
         self._fits: dict[PodShape, BoolArray] = {}
         self._rooms: dict[PodShape, IntArray] = {}
 
@@ -59,6 +57,16 @@ class Catalog:
         """Whether a pod of the shape fits a fresh node of the group. False for a group without template."""
         number = self._index.get(key)
         return number is not None and bool(self._on_all(shape)[number])
+
+    def fits_on(self, keys: Sequence[GroupKey], shape: PodShape) -> BoolArray:
+        """(len(keys),) The same for several groups at once, all of which have a template."""
+        fits: BoolArray = self._on_all(shape)[[self._index[key] for key in keys]]
+        return fits
+
+    def free_on(self, keys: Sequence[GroupKey], resource: str) -> IntArray:
+        """(len(keys),) What is free of a resource on a fresh node of each group beside its daemon pods."""
+        free: IntArray = self._simulation.free(resource)[[self._index[key] for key in keys]]
+        return free
 
     def misfit(self, shape: PodShape, key: GroupKey) -> Misfit | None:
         """Why not; None: it fits, or nothing is known of the group's nodes."""
@@ -93,7 +101,7 @@ class Catalog:
         for state in states:
             number = self._index.get(state.key)
             if number is not None and columns[:, number].any():
-                size = _size(self._fresh[state.key])
+                size = node_size(self._fresh[state.key])
                 profile = (state.pool.name, columns[:, number].tobytes(), *size, *apart(state))
                 alike.setdefault(profile, []).append(state.key)
         return [Candidate(keys=tuple(keys), fresh=self._fresh[keys[0]]) for keys in alike.values()]
@@ -105,7 +113,8 @@ class Catalog:
         return known
 
 
-def _size(fresh: FreshNode) -> tuple[object, ...]:
+def node_size(fresh: FreshNode) -> tuple[object, ...]:
+    """Nodes equal in this hold the same pods, as far as those fit them at all."""
     return (
         tuple(sorted(fresh.capacity.items())),
         tuple(sorted(fresh.allocatable.items())),

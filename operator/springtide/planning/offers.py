@@ -34,23 +34,23 @@ class Offer:
     ) -> Offer:
         """Pack the demands with these numbers on the candidate's nodes."""
         demands = [(left[number].shape, left[number].count) for number in asking]
-        packing = pack(candidate.fresh, demands, max_nodes=max_nodes)
+        return cls.of(candidate, left, asking, pack(candidate.fresh, demands, max_nodes=max_nodes))
+
+    @classmethod
+    def of(
+        cls, candidate: Candidate, left: Sequence[Demand], asking: Sequence[int], packing: Packing
+    ) -> Offer:
+        """A packing of these demands on nodes like the candidate's."""
+        shapes = tuple(left[number].shape for number in asking)
+        served = ((shape, placed) for shape, placed in zip(shapes, packing.placed, strict=True) if placed)
         option = ExpansionOption(
             pool=candidate.pool,
             group=candidate.label,
             nodes=packing.nodes,
-            served=tuple(
-                (shape, placed) for (shape, _), placed in zip(demands, packing.placed, strict=True) if placed
-            ),
+            served=tuple(served),
             capacity=candidate.fresh.capacity,
         )
-        return cls(
-            candidate=candidate,
-            asking=tuple(asking),
-            shapes=tuple(shape for shape, _ in demands),
-            packing=packing,
-            option=option,
-        )
+        return cls(candidate=candidate, asking=tuple(asking), shapes=shapes, packing=packing, option=option)
 
     def nodes(self) -> list[Contents]:
         """What is on each node, one entry for each."""

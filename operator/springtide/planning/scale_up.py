@@ -12,19 +12,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
+
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.appraisal import Appraisal
 from springtide.planning.balancing import Bin as BalanceBin
 from springtide.planning.balancing import spread
 from springtide.planning.basket import Basket
-from springtide.planning.catalog import Candidate, Catalog
+from springtide.planning.catalog import Candidate, Catalog, node_size
 from springtide.planning.expanders import Choice, choose
 from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger
 from springtide.planning.offers import Contents, Offer
 from springtide.planning.pending import Demand
 from springtide.planning.readiness import GroupState
+from springtide.planning.shortlist import Shortlist, is_plain
+from springtide.scheduling.packing import Packing, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class ScaleUp:
     plan_id: str
     _left: list[Demand] = field(default_factory=list)
     _used: defaultdict[int, set[GroupKey]] = field(default_factory=lambda: defaultdict(set))
-    _packings: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
+    _offered: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
+    _packings: dict[object, Packing] = field(default_factory=dict)
     _step: int = 0
 
     def serve(
@@ -77,7 +82,8 @@ class ScaleUp:
         shapes = [demand.shape for demand in self._left if demand.count]
         appraisal = Appraisal(policy, self.catalog, states)
         candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart)
-        while offers := [offer for each in candidates if (offer := self._offer(each, appraisal))]:
+        shortlist = Shortlist(candidates, self._left, catalog=self.catalog, appraisal=appraisal)
+        while offers := self._offers(shortlist, appraisal):
             choice = choose(
                 [offer.option for offer in offers],
                 policy.spec.expanders,
@@ -86,25 +92,41 @@ class ScaleUp:
             self._step += 1
             self._accept(next(offer for offer in offers if offer.option is choice.option), choice)
 
-    def _offer(self, candidate: Candidate, appraisal: Appraisal) -> Offer | None:
-        """What the candidate would hold now; None: nothing, or no room is left for it."""
-        room = self.ledger.room(*candidate.keys).nodes
-        asking = [
-            number
-            for number, demand in enumerate(self._left)
-            if demand.count
-            and candidate.pool not in demand.closed_pools
-            and self.catalog.fits(demand.shape, candidate.keys[0])
-        ]
-        if room <= 0 or not asking:
+    def _offers(self, shortlist: Shortlist, appraisal: Appraisal) -> list[Offer]:
+        """What the candidates worth packing would hold now; those without room, or that hold nothing, left out."""
+        left = np.array([demand.count for demand in self._left], dtype=np.int64)
+        offers = (
+            self._offer(shortlist.candidates[number], shortlist.asking(number, left), appraisal)
+            for number in shortlist.promising(left, self._room)
+        )
+        return [offer for offer in offers if offer is not None and offer.packing.nodes]
+
+    def _offer(self, candidate: Candidate, asking: Sequence[int], appraisal: Appraisal) -> Offer | None:
+        room = self._room(candidate)
+        if room <= 0:
             return None
         state = (room, tuple((number, self._left[number].count) for number in asking))
-        known = self._packings.get(candidate.keys)
+        known = self._offered.get(candidate.keys)
         if known is None or known[0] != state:
-            offer = Offer.made(candidate, self._left, asking, max_nodes=room)
-            known = (state, appraisal.appraised(offer))
-            self._packings[candidate.keys] = known
-        return known[1] if known[1].packing.nodes else None
+            packing = self._packed(candidate, asking, room)
+            offer = appraisal.appraised(Offer.of(candidate, self._left, asking, packing))
+            known = self._offered[candidate.keys] = (state, offer)
+        return known[1]
+
+    def _packed(self, candidate: Candidate, asking: Sequence[int], room: int) -> Packing:
+        """Candidates whose nodes are equal for plain pods share a packing that none of them lacks the room for."""
+        demands = [(self._left[number].shape, self._left[number].count) for number in asking]
+        alike = (node_size(candidate.fresh), tuple(zip(asking, (count for _, count in demands), strict=True)))
+        known = self._packings.get(alike)
+        if known is not None and known.nodes < room:
+            return known
+        packing = pack(candidate.fresh, demands, max_nodes=room)
+        if packing.nodes < room and all(is_plain(shape) for shape, _ in demands):
+            self._packings[alike] = packing
+        return packing
+
+    def _room(self, candidate: Candidate) -> int:
+        return self.ledger.room(*candidate.keys).nodes
 
     def _accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, put the pods on them, count everything."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 
+import numpy as np
+
 from springtide.cluster.groups import Template
-from springtide.cluster.records import DaemonSetRecord, Resources, Taint
+from springtide.cluster.records import DaemonSetRecord, NodeRecord, Resources, Taint
 from springtide.cluster.shape import PodShape, Toleration
+from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 
 _FRESH_PREFIX = "fresh"
+_NEVER_BORN = datetime.fromtimestamp(0, UTC)
 
 DAEMON_TOLERATIONS = (
     Toleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute"),
@@ -62,6 +67,8 @@ def fresh_node(template: Template, daemonsets: Sequence[DaemonSetRecord]) -> Fre
         allocatable=template.allocatable,
         capacity=template.capacity,
     )
+    if not daemonsets:
+        return bare
     node = bare.alone.fork()
     running: list[PodShape] = []
     for shape in sorted((record.shape for record in daemonsets), key=lambda shape: -shape.priority):
@@ -70,6 +77,29 @@ def fresh_node(template: Template, daemonsets: Sequence[DaemonSetRecord]) -> Fre
             node.place_on(shape, 0)
             running.append(shape)
     return replace(bare, daemon_shapes=tuple(running))
+
+
+def side_by_side(nodes: Mapping[str, FreshNode]) -> Simulation:
+    """A simulation of one node of each kind with its daemon pods, named as given; no other node exists."""
+    records = [
+        NodeRecord(
+            name=name,
+            uid=name,
+            created_at=_NEVER_BORN,
+            labels={**node.labels, HOSTNAME_LABEL: name},
+            taints=node.taints,
+            allocatable=node.allocatable,
+        )
+        for name, node in nodes.items()
+    ]
+    simulation = Simulation.of(records, {})
+    on: dict[PodShape, list[int]] = {}
+    for index, node in enumerate(nodes.values()):
+        for shape in node.daemon_shapes:
+            on.setdefault(shape, []).append(index)
+    for shape, indices in on.items():
+        simulation.place_at(shape, np.array(indices), np.ones(len(indices), dtype=np.int64))
+    return simulation
 
 
 def _as_controlled(shape: PodShape) -> PodShape:
