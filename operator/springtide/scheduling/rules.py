@@ -15,14 +15,15 @@ import numpy as np
 
 from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint
 from springtide.scheduling.arrays import IntArray
+from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.ports import ports_conflict
-from springtide.scheduling.selection import (
-    HOSTNAME,
+from springtide.scheduling.questions import (
     Namespaces,
     Question,
-    of_spread,
-    of_terms,
-    selects,
+    affinity_question,
+    anti_affinity_question,
+    matches,
+    spread_question,
 )
 
 
@@ -234,7 +235,7 @@ class _Compiler:
         key = (question, self._labels[shape])
         known = self._answers.get(key)
         if known is None:
-            known = self._answers[key] = selects(question, shape, self._around.namespaces)
+            known = self._answers[key] = matches(question, shape, self._around.namespaces)
         return known
 
     def _clashing(self, shape: PodShape) -> set[int]:
@@ -247,31 +248,31 @@ class _Compiler:
 
     @staticmethod
     def _anti(shape: PodShape) -> list[Question]:
-        terms = (term for term in shape.pod_anti_affinity if term.topology_key == HOSTNAME)
-        return [question for term in terms if (question := of_terms((term,)))]
+        terms = (term for term in shape.pod_anti_affinity if term.topology_key == HOSTNAME_LABEL)
+        return [anti_affinity_question(term) for term in terms]
 
     @staticmethod
     def _near(shape: PodShape) -> tuple[Question, ...]:
         """At most one: a pod counts for affinity only if it satisfies all the terms."""
-        if not any(term.topology_key == HOSTNAME for term in shape.pod_affinity):
-            return ()
-        return (of_terms(shape.pod_affinity),)
+        near = affinity_question(shape)
+        on_nodes = any(term.topology_key == HOSTNAME_LABEL for term in shape.pod_affinity)
+        return (near,) if near is not None and on_nodes else ()
 
     @staticmethod
     def _spreads(shape: PodShape) -> list[tuple[Question, SpreadConstraint]]:
         """Those that count any pod at all: the others never reject."""
         found = (
-            (of_spread(constraint, namespace=shape.namespace), constraint)
+            (spread_question(constraint, shape.namespace), constraint)
             for constraint in shape.spread
-            if constraint.topology_key == HOSTNAME
+            if constraint.topology_key == HOSTNAME_LABEL
         )
-        return [(question, constraint) for question, constraint in found if question]
+        return [(question, constraint) for question, constraint in found if question.conditions[0].selector]
 
 
 def _asks(shape: PodShape) -> bool:
     terms = (*shape.pod_affinity, *shape.pod_anti_affinity)
     return (
         bool(shape.host_ports)
-        or any(term.topology_key == HOSTNAME for term in terms)
-        or any(constraint.topology_key == HOSTNAME for constraint in shape.spread)
+        or any(term.topology_key == HOSTNAME_LABEL for term in terms)
+        or any(constraint.topology_key == HOSTNAME_LABEL for constraint in shape.spread)
     )

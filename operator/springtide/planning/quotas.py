@@ -1,0 +1,542 @@
+"""Quotas: how many pods of each shape go to each zone, before any node is chosen.
+
+A rule over zones (or regions, or any label but the hostname) binds nodes of several groups to each other, so no single
+group can be packed without knowing what the others get. Quotas settle that first: how the pods of each such shape are
+divided over *cells* (groups whose new nodes lie in the same domains). Each cell can then be packed for itself, all in
+one pass. The rule is written down in docs/decisions/009-quotas-for-zones.md:
+
+- the domains of a spread are those of the nodes that exist, as the scheduler counts them, and those that new nodes
+  would add; pods go to the lowest first, so every prefix keeps the skew; a domain that cannot grow bounds the others;
+- pods that want each other near go where they are already, else all to one cell that holds them all;
+- pods that want others near come after those, and go where they are;
+- pods that repel each other get one domain each;
+- remainders rotate: among equals, the cell with the least load so far is first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
+from springtide.planning.landscape import GroupKey
+from springtide.scheduling.arrays import BoolArray, IntArray
+from springtide.scheduling.dealing import deal
+from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.questions import (
+    Namespaces,
+    Question,
+    affinity_question,
+    anti_affinity_question,
+    matches,
+    spread_question,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Groups whose new nodes lie in the same domain of every topology key that is asked for."""
+
+    labels: Mapping[str, str]
+    """Topology key -> domain; a key that the nodes lack is absent."""
+    keys: tuple[GroupKey, ...]
+
+
+class Census(Protocol):
+    """Pods that are counted on nodes already, by domain."""
+
+    @property
+    def namespaces(self) -> Namespaces: ...
+
+    def spread(self, shape: PodShape, constraint: SpreadConstraint) -> Mapping[str, int]:
+        """Domain -> counted pods, for each domain with a node that is eligible for the shape's spreads."""
+        ...
+
+    def near(self, question: Question, topology_key: str) -> Mapping[str, int]:
+        """Domain -> pods that are meant, where there are any."""
+        ...
+
+    def repelling(self, shape: PodShape) -> Mapping[str, frozenset[str]]:
+        """Topology key -> domains that the anti-affinity of running pods forbids to pods of the shape."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Pending pods of one shape."""
+
+    shape: PodShape
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What becomes of one ask."""
+
+    by_cell: Mapping[int, int]
+    """Cell's index -> most pods that may go there."""
+    left: int = 0
+    """Pods that the rules let go nowhere."""
+    why: str = ""
+    """Why they cannot, for users."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What quotas must know of the groups."""
+
+    capacity: Callable[[int, int], int]
+    """(ask's index, cell's index) -> how many pods its new nodes may hold at most; 0: the shape does not fit them, or
+    the groups may not grow."""
+    choose: Callable[[Sequence[int], Sequence[int]], int]
+    """(asks that must be together, cells that could hold them) -> the cell to prefer; both not empty."""
+    obstacle: Callable[[str, str], str]
+    """(topology key, domain) -> why no group can add nodes there; empty: nothing is known."""
+
+
+def is_bound(shape: PodShape) -> bool:
+    """Whether the shape has a rule over domains other than single nodes."""
+    terms = (*shape.pod_affinity, *shape.pod_anti_affinity)
+    return any(term.topology_key != HOSTNAME_LABEL for term in terms) or any(
+        constraint.topology_key != HOSTNAME_LABEL for constraint in shape.spread
+    )
+
+
+def topology_keys(shapes: Sequence[PodShape]) -> frozenset[str]:
+    """The keys of all such rules."""
+    return frozenset(
+        each.topology_key
+        for shape in shapes
+        for each in (*shape.pod_affinity, *shape.pod_anti_affinity, *shape.spread)
+        if each.topology_key != HOSTNAME_LABEL
+    )
+
+
+def watched(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
+    """Which shapes some rule over domains, of any of the shapes, speaks of."""
+    questions = {question for shape in shapes for question in _questions(shape)}
+    knows = _Acquaintance(namespaces)
+    return [any(knows.selects(question, shape) for question in questions) for shape in shapes]
+
+
+def allot(asks: Sequence[Ask], cells: Sequence[Cell], *, census: Census, means: Means) -> list[Quota | None]:
+    """The quota of each ask, in order; None: no rule over domains binds it."""
+    return _Allotter(asks, cells, census, means).allot()
+
+
+def _questions(shape: PodShape) -> list[Question]:
+    """What its rules over domains ask for."""
+    return [
+        *(spread_question(c, shape.namespace) for c in shape.spread if c.topology_key != HOSTNAME_LABEL),
+        *(
+            anti_affinity_question(term)
+            for term in shape.pod_anti_affinity
+            if term.topology_key != HOSTNAME_LABEL
+        ),
+        *([_near(shape)] if _near_keys(shape) else []),
+    ]
+
+
+def _near(shape: PodShape) -> Question:
+    """The pods it wants near; of a shape without affinity none."""
+    return affinity_question(shape) or Question(())
+
+
+def _near_keys(shape: PodShape) -> list[str]:
+    return [term.topology_key for term in shape.pod_affinity if term.topology_key != HOSTNAME_LABEL]
+
+
+class _Acquaintance:
+    """Remembers which questions speak of which pods: there are few of both, by labels."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self.namespaces = namespaces
+        self._classes: dict[PodShape, tuple[str, frozenset[tuple[str, str]]]] = {}
+        self._answers: dict[object, bool] = {}
+
+    def selects(self, question: Question, shape: PodShape) -> bool:
+        labels = self._classes.get(shape)
+        if labels is None:
+            labels = self._classes[shape] = (shape.namespace, frozenset(shape.labels.items()))
+        answer = self._answers.get((question, labels))
+        if answer is None:
+            answer = self._answers[question, labels] = matches(question, shape, self.namespaces)
+        return answer
+
+
+@dataclass
+class _Allotter:
+    """Goes through the asks once, and remembers what was planned for whom where."""
+
+    asks: Sequence[Ask]
+    cells: Sequence[Cell]
+    census: Census
+    means: Means
+    _planned: dict[Question, IntArray] = field(default_factory=dict)
+    """(cells,) Pods that a question means, as far as they are planned."""
+    _repelling: dict[tuple[Question, str], IntArray] = field(default_factory=dict)
+    """(cells,) Planned pods whose anti-affinity asks the question, over the key."""
+    _quotas: dict[int, Quota] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._knows = _Acquaintance(self.census.namespaces)
+        self._load = np.zeros(len(self.cells), dtype=np.int64)
+        self._domains: dict[str, list[str | None]] = {}
+        for ask in self.asks:
+            for question in _questions(ask.shape):
+                self._planned.setdefault(question, self._nothing())
+
+    def allot(self) -> list[Quota | None]:
+        bound = [number for number, ask in enumerate(self.asks) if is_bound(ask.shape)]
+        for number in self._wanted_first(bound):
+            self._quotas[number] = quota = self._quota(number)
+            self._plan(self.asks[number].shape, quota)
+        return [self._quotas.get(number) for number in range(len(self.asks))]
+
+    # --- order ----------------------------------------------------------------------------------------------
+
+    def _wanted_first(self, numbers: Sequence[int]) -> list[int]:
+        """The given order, but whoever is wanted near by another comes before it."""
+        order: dict[int, None] = {}
+        visited: set[int] = set()
+        wanted = {number: self._wanted_by(number, numbers) for number in numbers}
+
+        def visit(number: int) -> None:
+            stack = [(number, iter(wanted[number]))]
+            visited.add(number)
+            while stack:
+                current, others = stack[-1]
+                following = next((other for other in others if other not in visited), None)
+                if following is None:
+                    order[current] = None
+                    stack.pop()
+                else:
+                    visited.add(following)
+                    stack.append((following, iter(wanted[following])))
+
+        for number in numbers:
+            if number not in visited:
+                visit(number)
+        return list(order)
+
+    def _wanted_by(self, number: int, among: Sequence[int]) -> list[int]:
+        shape = self.asks[number].shape
+        if not _near_keys(shape) or self._knows.selects(_near(shape), shape):
+            return []
+        near = _near(shape)
+        return [other for other in among if self._knows.selects(near, self.asks[other].shape)]
+
+    # --- one ask --------------------------------------------------------------------------------------------
+
+    def _quota(self, number: int) -> Quota:
+        shape, count = self.asks[number].shape, self.asks[number].count
+        room = np.array(
+            [min(count, self.means.capacity(number, cell)) for cell in range(len(self.cells))], dtype=np.int64
+        )
+        if not room.any():
+            return Quota({}, left=count)
+        room, why = self._near_room(number, room)
+        room, why = self._apart_room(shape, room, why)
+        if not room.any():
+            return Quota({}, left=count, why=why)
+        spreads = [c for c in shape.spread if c.topology_key != HOSTNAME_LABEL]
+        alone = self._single_keys(shape)
+        if not spreads and not alone:
+            shares = self._by_load(count, room)
+        elif len(spreads) == 1 and not alone:
+            shares, why = self._spread(shape, spreads[0], count, room)
+        else:
+            shares, why = self._one_by_one(shape, spreads, alone, count, room)
+        left = count - int(shares.sum())
+        return Quota(
+            {cell: int(share) for cell, share in enumerate(shares) if share},
+            left=left,
+            why=why if left else "",
+        )
+
+    def _plan(self, shape: PodShape, quota: Quota) -> None:
+        shares = self._nothing()
+        for cell, share in quota.by_cell.items():
+            shares[cell] = share
+        for question, planned in self._planned.items():
+            if self._knows.selects(question, shape):
+                self._planned[question] = planned + shares
+        for term in self._apart(shape):
+            key = (anti_affinity_question(term), term.topology_key)
+            self._repelling[key] = self._repelling.get(key, self._nothing()) + shares
+        # A cpu weighs as much as 4 GiB: only to keep cells even.
+        self._load += shares * (1 + shape.requests.get("cpu", 0) + (shape.requests.get("memory", 0) >> 22))
+
+    # --- affinity -------------------------------------------------------------------------------------------
+
+    def _near_room(self, number: int, room: IntArray) -> tuple[IntArray, str]:
+        """The room where the pods are that it wants near."""
+        shape = self.asks[number].shape
+        keys = _near_keys(shape)
+        if not keys:
+            return room, ""
+        near = _near(shape)
+        counts = {key: self._counted(key, self.census.near(near, key), self._planned[near]) for key in keys}
+        room = room * np.logical_and.reduce([self._has(key) for key in keys])
+        if any(sum(count.values()) for count in counts.values()):
+            for key, count in counts.items():
+                room = room * self._in_domains(key, {value for value, pods in count.items() if pods})
+            return room, "no pod that its affinity asks for is where a group could add nodes"
+        if not self._knows.selects(near, shape):
+            return self._nothing(), "no pod that its affinity asks for is anywhere"
+        return self._gathered(number, near, keys, room), "no group can grow in any domain"
+
+    def _gathered(self, number: int, near: Question, keys: Sequence[str], room: IntArray) -> IntArray:
+        """The first of pods that want each other near: all in the domain of one cell, one that holds them all."""
+        family = [
+            other
+            for other, ask in enumerate(self.asks)
+            if _near_keys(ask.shape) == list(keys) and _near(ask.shape) == near
+        ]
+        open_cells = np.flatnonzero(room).tolist()
+        if not open_cells:
+            return room
+        held = {cell: self._held(family, keys, cell) for cell in open_cells}
+        most = max(held.values())
+        chosen = self.means.choose(
+            family, self._lightest([cell for cell in open_cells if held[cell] == most])
+        )
+        for key in keys:
+            room = room * self._in_domains(key, {self.cells[chosen].labels[key]})
+        return room
+
+    def _held(self, family: Sequence[int], keys: Sequence[str], cell: int) -> int:
+        """How many of these pods the domain of the cell can hold, each shape for itself."""
+        labels = self.cells[cell].labels
+        together = [
+            other
+            for other, each in enumerate(self.cells)
+            if all(each.labels.get(key) == labels.get(key) for key in keys)
+        ]
+        return sum(
+            min(self.asks[n].count, sum(self.means.capacity(n, other) for other in together)) for n in family
+        )
+
+    def _lightest(self, cells: Sequence[int]) -> list[int]:
+        return sorted(cells, key=lambda cell: int(self._load[cell]))
+
+    # --- anti-affinity --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _apart(shape: PodShape) -> list[PodAffinityTerm]:
+        return [term for term in shape.pod_anti_affinity if term.topology_key != HOSTNAME_LABEL]
+
+    def _apart_room(self, shape: PodShape, room: IntArray, why: str) -> tuple[IntArray, str]:
+        """The room where nobody is that it repels, or that repels it."""
+        taken: list[tuple[str, set[str]]] = [
+            (key, set(values)) for key, values in self.census.repelling(shape).items()
+        ]
+        for term in self._apart(shape):
+            question = anti_affinity_question(term)
+            counts = self._counted(
+                term.topology_key, self.census.near(question, term.topology_key), self._planned[question]
+            )
+            taken.append((term.topology_key, {value for value, pods in counts.items() if pods}))
+        for (question, key), planned in self._repelling.items():
+            if planned.any() and self._knows.selects(question, shape):
+                taken.append(
+                    (key, {value for value, pods in self._counted(key, {}, planned).items() if pods})
+                )
+        for key, values in taken:
+            room = room * ~self._in_domains(key, values)
+        if taken and not room.any():
+            why = f"anti-affinity: every {taken[0][0]} that could grow has such a pod"
+        return room, why
+
+    def _single_keys(self, shape: PodShape) -> list[str]:
+        """Keys over which pods of the shape repel each other."""
+        terms = (term for term in self._apart(shape))
+        return [t.topology_key for t in terms if self._knows.selects(anti_affinity_question(t), shape)]
+
+    # --- spread ---------------------------------------------------------------------------------------------
+
+    def _spread(
+        self, shape: PodShape, constraint: SpreadConstraint, count: int, room: IntArray
+    ) -> tuple[IntArray, str]:
+        """Shares by one constraint, in closed form."""
+        key = constraint.topology_key
+        levels = self._levels(shape, constraint)
+        codes = self._values(key)
+        room = room * np.array([value is not None for value in codes])
+        if levels is None:
+            return self._by_load(count, room), ""
+        counts, existing = levels
+        growing = dict.fromkeys(counts, 0)
+        load = dict.fromkeys(counts, 0)
+        for cell, value in enumerate(codes):
+            if value is not None and room[cell]:
+                growing[value] = growing.get(value, 0) + int(room[cell])
+            if value is not None:
+                load[value] = load.get(value, 0) + int(self._load[cell])
+        water = _Water(constraint, counts, growing, existing, load, self._counts_itself(shape, constraint))
+        by_domain = water.poured(count)
+        shares = self._nothing()
+        for value, share in by_domain.items():
+            here = room * np.array([each == value for each in codes])
+            shares += self._by_load(share, here)
+        return shares, water.obstacle(by_domain, self.means.obstacle)
+
+    def _counts_itself(self, shape: PodShape, constraint: SpreadConstraint) -> bool:
+        return self._knows.selects(spread_question(constraint, shape.namespace), shape)
+
+    def _levels(
+        self, shape: PodShape, constraint: SpreadConstraint
+    ) -> tuple[dict[str, int], frozenset[str]] | None:
+        """Counted pods by domain, and which domains there will be whatever becomes of this ask; None: it counts no
+        pod at all, and never rejects."""
+        question = spread_question(constraint, shape.namespace)
+        if question.conditions[0].selector is None:
+            return None
+        known = self.census.spread(shape, constraint)
+        counts = self._counted(constraint.topology_key, known, self._planned[question])
+        return counts, frozenset(known) | {value for value, pods in counts.items() if pods}
+
+    def _one_by_one(
+        self,
+        shape: PodShape,
+        spreads: Sequence[SpreadConstraint],
+        alone: Sequence[str],
+        count: int,
+        room: IntArray,
+    ) -> tuple[IntArray, str]:
+        """Shares by several rules at once: one pod after the other to the lowest cell that all of them allow."""
+        shares = self._nothing()
+        rules: list[tuple[SpreadConstraint, dict[str, int], bool]] = []
+        for constraint in spreads:
+            room = room * self._has(constraint.topology_key)
+            levels = self._levels(shape, constraint)
+            if levels is not None:
+                rules.append((constraint, levels[0], self._counts_itself(shape, constraint)))
+        for constraint, counts, _ in rules:
+            for cell in np.flatnonzero(room).tolist():
+                counts.setdefault(self.cells[cell].labels[constraint.topology_key], 0)
+        for _ in range(count):
+            chosen = self._lowest(rules, room - shares, shares)
+            if chosen is None:
+                return shares, "the rules over domains, taken together, allow no more"
+            shares[chosen] += 1
+            for constraint, counts, itself in rules:
+                counts[self.cells[chosen].labels[constraint.topology_key]] += itself
+            for key in alone:
+                value = self.cells[chosen].labels.get(key)
+                if value is not None:
+                    room = np.where(self._in_domains(key, {value}), shares, room)
+        return shares, ""
+
+    def _lowest(
+        self, rules: Sequence[tuple[SpreadConstraint, dict[str, int], bool]], room: IntArray, shares: IntArray
+    ) -> int | None:
+        allowed: list[tuple[tuple[int, ...], int]] = []
+        for cell in np.flatnonzero(room > 0).tolist():
+            heights = []
+            for constraint, counts, itself in rules:
+                height = counts[self.cells[cell].labels[constraint.topology_key]]
+                least = min(counts.values()) if len(counts) >= constraint.min_domains else 0
+                if height + itself > least + constraint.max_skew:
+                    break
+                heights.append(height)
+            else:
+                allowed.append(((*heights, int(shares[cell]), int(self._load[cell])), cell))
+        return min(allowed)[1] if allowed else None
+
+    # --- cells ----------------------------------------------------------------------------------------------
+
+    def _nothing(self) -> IntArray:
+        return np.zeros(len(self.cells), dtype=np.int64)
+
+    def _values(self, key: str) -> list[str | None]:
+        if key not in self._domains:
+            self._domains[key] = [cell.labels.get(key) for cell in self.cells]
+        return self._domains[key]
+
+    def _has(self, key: str) -> BoolArray:
+        return np.array([value is not None for value in self._values(key)], dtype=np.bool_)
+
+    def _in_domains(self, key: str, values: set[str]) -> BoolArray:
+        return np.array([value in values for value in self._values(key)], dtype=np.bool_)
+
+    def _counted(self, key: str, known: Mapping[str, int], planned: IntArray) -> dict[str, int]:
+        """What is there and what is planned, by domain."""
+        counts = dict(known)
+        for value, pods in zip(self._values(key), planned.tolist(), strict=True):
+            if value is not None and pods:
+                counts[value] = counts.get(value, 0) + pods
+        return counts
+
+    def _by_load(self, count: int, room: IntArray) -> IntArray:
+        """Shares that are even, the cells with the least load first."""
+        order = np.argsort(self._load, kind="stable")
+        dealt = deal(count, levels=np.zeros_like(room), room=room[order])
+        shares = self._nothing()
+        shares[order] = dealt.sums(np.ones_like(room))
+        return shares
+
+
+@dataclass(frozen=True, slots=True)
+class _Water:
+    """Pods of one spread as water over its domains."""
+
+    constraint: SpreadConstraint
+    counts: Mapping[str, int]
+    growing: Mapping[str, int]
+    """Domain -> how many more pods it can take."""
+    existing: frozenset[str]
+    """Domains that are there whatever happens: each bounds the others."""
+    load: Mapping[str, int]
+    counts_itself: bool
+
+    def poured(self, count: int) -> dict[str, int]:
+        """Domain -> pods. A domain that new nodes would add is left out if it would take so few that the others get
+        more without it."""
+        domains = sorted({*self.existing, *self.growing}, key=lambda value: (self.load.get(value, 0), value))
+        best = self._over(domains, count)
+        optional = sorted(
+            (d for d in domains if d not in self.existing), key=lambda d: self.growing.get(d, 0)
+        )
+        for domain in optional:
+            if sum(best.values()) == count or len(domains) == 1:
+                break
+            domains = [each for each in domains if each != domain]
+            other = self._over(domains, count)
+            if sum(other.values()) > sum(best.values()):
+                best = other
+        return best
+
+    def _over(self, domains: Sequence[str], count: int) -> dict[str, int]:
+        counts = np.array([self.counts.get(value, 0) for value in domains], dtype=np.int64)
+        growing = np.array([self.growing.get(value, 0) for value in domains], dtype=np.int64)
+        if not self.counts_itself:
+            growing = growing * (counts <= self._least(domains, int(counts.min())) + self.constraint.max_skew)
+            dealt = deal(count, levels=np.zeros_like(counts), room=growing)
+        else:
+            top = self._least(domains, int((counts + growing).min())) + self.constraint.max_skew
+            dealt = deal(count, levels=counts, room=np.minimum(growing, top - counts))
+        shares = dealt.sums(np.ones_like(counts)).tolist()
+        return {value: share for value, share in zip(domains, shares, strict=True) if share}
+
+    def _least(self, domains: Sequence[str], least: int) -> int:
+        return 0 if len(domains) < self.constraint.min_domains else least
+
+    def obstacle(self, by_domain: Mapping[str, int], why: Callable[[str, str], str]) -> str:
+        """What keeps the other pods away, for users."""
+        key, skew = self.constraint.topology_key, self.constraint.max_skew
+        domains = sorted({*self.existing, *self.growing})
+        if len(domains) < self.constraint.min_domains:
+            return f"{key} has {len(domains)} domains of minDomains {self.constraint.min_domains}"
+        ends = {d: self.counts.get(d, 0) + self.growing.get(d, 0) for d in domains}
+        if not ends:
+            return f"no group adds nodes with {key}"
+        lowest = min(ends, key=lambda domain: (ends[domain], domain))
+        reason = why(key, lowest)
+        return (
+            f"{key} {lowest} cannot grow{' enough' if self.growing.get(lowest) else ''}"
+            f"{': ' + reason if reason else ''}; with maxSkew {skew} it keeps the others down"
+        )
