@@ -21,6 +21,7 @@ from springtide.planning.upcoming import target_of
 
 NODES: Final = "nodes"
 HOURLY_COST: Final = "hourlyCost"
+_NO_LIMITS: Final = Limits()
 NANO: Final = 10**9
 
 Amounts = Mapping[str, int]
@@ -70,6 +71,21 @@ def pool_bounds(pool: PoolView) -> PoolBounds:
     return PoolBounds(min_size=min(min_size, max_size), max_size=max_size)
 
 
+class Allowance:
+    """How many nodes may still leave each group, and each pool, before a minimum size forbids it."""
+
+    def __init__(self, groups: Mapping[GroupKey, int], pools: Mapping[str, int]) -> None:
+        self._groups, self._pools = dict(groups), dict(pools)
+
+    def has_room(self, key: GroupKey) -> bool:
+        return self._groups[key] > 0 and self._pools[key[0]] > 0
+
+    def take(self, key: GroupKey) -> None:
+        """Count one node of the group."""
+        self._groups[key] -= 1
+        self._pools[key[0]] -= 1
+
+
 class Ledger:
     """Counts a plan's purchases and removals against every bound. `fork` before trying out."""
 
@@ -80,11 +96,11 @@ class Ledger:
         )
         self._bought: Counter[str] = Counter()
         self._leaving: Counter[GroupKey] = Counter()
-        self._limits = {policy.name: policy.spec.limits or Limits() for policy in policies}
+        self._limits = {policy.name: policy.spec.limits or _NO_LIMITS for policy in policies}
         self._used: dict[str, Counter[str]] = {}
         for state in self._states.values():
             used = self._used.setdefault(state.pool.policy, Counter())
-            used.update(self._held(state, self._limits.get(state.pool.policy, Limits())))
+            used.update(self._held(state, self._limits.get(state.pool.policy, _NO_LIMITS)))
 
     def fork(self) -> Ledger:
         twin = Ledger((), ())
@@ -137,14 +153,14 @@ class Ledger:
         state = self._states[key]
         self._targets[key] += count
         self._bought[state.pool.name] += count
-        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, Limits()).max)
+        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, _NO_LIMITS).max)
         self._use(state.pool.policy, each, count)
 
     def cancel(self, key: GroupKey, count: int) -> None:
         """Count a cancellation of capacity that no instance fulfils."""
         state = self._states[key]
         self._targets[key] -= count
-        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, Limits()).max)
+        each = self._of_template(state.group.template, self._limits.get(state.pool.policy, _NO_LIMITS).max)
         self._use(state.pool.policy, each, -count)
 
     # --- shrinking ---------------------------------------------------------------------------------------------
@@ -160,11 +176,28 @@ class Ledger:
             return f"min {bounds.min_size} of pool {state.pool.name}"
         return ""
 
+    def allowance(self) -> Allowance:
+        """What minimum sizes still allow to remove, to be counted apart from what is removed."""
+        pools = {state.pool.name: state.pool for state in self._states.values()}
+        leaving: Counter[str] = Counter()
+        for (pool, _), count in self._leaving.items():
+            leaving[pool] += count
+        return Allowance(
+            groups={
+                key: self._targets[key] - self._leaving[key] - state.group.min_size
+                for key, state in self._states.items()
+            },
+            pools={
+                name: self.pool_target(pool) - leaving[name] - pool_bounds(pool).min_size
+                for name, pool in pools.items()
+            },
+        )
+
     def min_limit_reached(self, key: GroupKey, node: NodeRecord) -> str:
         """Which minimum of the policy's limits forbids to remove the node; empty: none does."""
         state = self._states[key]
         policy = state.pool.policy
-        for resource, least in _amounts(self._limits.get(policy, Limits()).min).items():
+        for resource, least in _amounts(self._limits.get(policy, _NO_LIMITS).min).items():
             part = self._of_node(node, state.group.template, resource)
             if part and self._used[policy][resource] - part < least:
                 return f"limit min {resource} {_shown(resource, least)} of policy {policy}"
@@ -174,7 +207,7 @@ class Ledger:
         """Count a removal. It leaves no room for a purchase: the cloud lowers the target at its very end."""
         state = self._states[key]
         self._leaving[key] += 1
-        limits = self._limits.get(state.pool.policy, Limits())
+        limits = self._limits.get(state.pool.policy, _NO_LIMITS)
         for resource in (limits.max or {}) | (limits.min or {}):
             part = self._of_node(node, state.group.template, resource)
             self._used[state.pool.policy][resource] -= part
@@ -187,7 +220,7 @@ class Ledger:
     # --- pieces ------------------------------------------------------------------------------------------------
 
     def _policy_rooms(self, policy: str, template: Template | None) -> Iterable[Room]:
-        limits = self._limits.get(policy, Limits())
+        limits = self._limits.get(policy, _NO_LIMITS)
         each = self._of_template(template, limits.max)
         for resource, most in _amounts(limits.max).items():
             detail = f"limit {resource} {_shown(resource, most)} of policy {policy}"

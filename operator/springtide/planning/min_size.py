@@ -20,12 +20,13 @@ def fill_up(eligible: Iterable[GroupState], *, landscape: Landscape, ledger: Led
     for states in by_pool.values():
         for state in states:
             lacking = state.group.min_size - ledger.target(state.key)
-            share = min(lacking, ledger.room(state.key).nodes)
+            share = min(lacking, ledger.room(state.key).nodes) if lacking > 0 else 0
             if share > 0:
                 _buy(state.key, share, f"min {state.group.min_size}", landscape, ledger, basket)
         pool = states[0].pool
         minimum = pool_bounds(pool).min_size
-        for key, share in _shares(states, minimum - ledger.pool_target(pool), ledger).items():
+        lacking = minimum - ledger.pool_target(pool)
+        for key, share in (_shares(states, lacking, ledger) if lacking > 0 else {}).items():
             _buy(key, share, f"min {minimum} of pool {pool.name}", landscape, ledger, basket)
 
 
@@ -34,7 +35,7 @@ def _shares(states: Iterable[GroupState], lacking: int, ledger: Ledger) -> Mappi
     known = list(states)
     allowed = min(lacking, ledger.room(*(state.key for state in known)).nodes)
     bins = [Bin(state.group.id, ledger.target(state.key), ledger.room(state.key).nodes) for state in known]
-    return {(known[0].pool.name, group): share for group, share in spread(max(0, allowed), bins).items()}
+    return {(known[0].pool.name, group): share for group, share in spread(allowed, bins).items()}
 
 
 def _buy(key: GroupKey, count: int, story: str, landscape: Landscape, ledger: Ledger, basket: Basket) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from springtide.api.settings import HealthSettings
@@ -83,7 +84,7 @@ class NodeOwner:
     instance: Instance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Readiness:
     """All groups' states, the origin of every managed node, the state of every node."""
 
@@ -94,8 +95,15 @@ class Readiness:
     states: Mapping[str, NodeState]
     """By node name: every node of the cluster."""
 
-    def of_pool(self, pool: str) -> list[GroupState]:
-        return [state for (owner, _), state in self.groups.items() if owner == pool]
+    def of_pool(self, pool: str) -> Sequence[GroupState]:
+        return self._by_pool.get(pool, ())
+
+    @cached_property
+    def _by_pool(self) -> Mapping[str, Sequence[GroupState]]:
+        by_pool: dict[str, list[GroupState]] = {}
+        for (pool, _), state in self.groups.items():
+            by_pool.setdefault(pool, []).append(state)
+        return by_pool
 
 
 UNMANAGED_STARTUP_TIME: Final = timedelta(minutes=15)
