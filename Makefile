@@ -71,6 +71,10 @@ devcluster: $(PROJECT) ## keep a control plane and its cloud up in the foregroun
 test: $(PROJECT) ## all tests that need no control plane: unit, scenarios, conformance, faults
 	@$(BIN)/python -m pytest tests --ignore=tests/e2e -m "not e2e" $(ARGS)
 
+.PHONY: conformance
+conformance: $(PROJECT) ## compare with recorded answers of kube-scheduler and Cluster Autoscaler; CORPUS=folder for others
+	@$(BIN)/python -m tests.conformance.run $(CORPUS) $(ARGS)
+
 .PHONY: e2e
 e2e: $(PROJECT) ## end-to-end tests on the real control plane
 	@$(BIN)/python -m devcluster.binary

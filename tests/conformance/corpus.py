@@ -1,4 +1,4 @@
-"""Recorded answers of the real kube-scheduler: gzipped JSON lines under data/ (see README.md)."""
+"""Recorded answers of the real kube-scheduler and Cluster Autoscaler: gzipped JSON lines, one case each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
+Case = dict[str, Any]
 
-def cases(pattern: str) -> Iterator[dict[str, Any]]:
+
+def cases(pattern: str, *, folder: Path = DATA) -> Iterator[Case]:
     """Every case of the files whose name matches, in file order."""
-    for path in sorted(DATA.glob(pattern)):
+    for path in sorted(folder.glob(pattern)):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             yield from map(json.loads, lines)

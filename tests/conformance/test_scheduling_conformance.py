@@ -10,35 +10,26 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
+from springtide.cluster.manifests import pod_from_manifest
 from springtide.cluster.records import PodRecord
 from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.state import State
-from springtide.scheduling.verdict import Misfit, Plugin
+from springtide.scheduling.verdict import Plugin
 from tests.conformance.corpus import cases
+from tests.conformance.judges.clusters import pods_of, simulation_of
+from tests.conformance.judges.scheduling import differs, verdicts
 
 MODELLED = [plugin for plugin in Plugin if plugin is not Plugin.NOT_MODELLED]
 RECORDED = [plugin for plugin in MODELLED if plugin is not Plugin.NODE_NAME]
 """No recorded pod names its node outside of matchFields, so the corpus only says that NodeName lets all pass."""
 
 Record = Callable[[str, object], None]
-
-
-def pods_of(case: dict[str, Any], key: str) -> list[PodRecord]:
-    return [pod_from_manifest(manifest) for manifest in case.get(key, ())]
-
-
-def simulation_of(case: dict[str, Any]) -> Simulation:
-    by_node: dict[str, list[PodRecord]] = {}
-    for pod in pods_of(case, "pods"):
-        by_node.setdefault(pod.node_name, []).append(pod)
-    return Simulation.of([node_from_manifest(manifest) for manifest in case["nodes"]], by_node)
 
 
 def wholly_modelled(pods: Iterable[PodRecord]) -> bool:
@@ -86,28 +77,6 @@ def test_every_plugin_rejects_the_nodes_it_rejects_in_the_scheduler(
 # --- verdicts ----------------------------------------------------------------------------------------------------
 
 
-def counting_nominated(simulation: Simulation, pod: PodRecord, nominated: Sequence[PodRecord]) -> Simulation:
-    """What the scheduler asks first: with the nominated pods of at least the pod's priority on their nodes."""
-    crowded = simulation.fork()
-    for other in nominated:
-        if other.shape.priority >= pod.shape.priority:
-            crowded.place_on(other.shape, crowded.index(other.nominated_node_name))
-    return crowded
-
-
-def explains(misfit: Misfit, reasons: list[str]) -> bool:
-    """Whether the resource we name is among those the scheduler calls short."""
-    if misfit.plugin is not Plugin.NODE_RESOURCES_FIT:
-        return True
-    return ("Too many pods" if misfit.subject == "pods" else f"Insufficient {misfit.subject}") in reasons
-
-
-def differs(result: dict[str, Any], misfit: Misfit | None) -> bool:
-    if misfit is None or result["fit"]:
-        return bool(result["fit"]) != (misfit is None)
-    return bool(misfit.plugin.value != result["plugin"]) or not explains(misfit, result["reasons"])
-
-
 def test_the_first_rejecting_plugin_is_the_schedulers(record_testsuite_property: Record) -> None:
     compared: Counter[str] = Counter()
     wrong: list[tuple[Any, ...]] = []
@@ -116,10 +85,7 @@ def test_the_first_rejecting_plugin_is_the_schedulers(record_testsuite_property:
         if pod.gated or not wholly_modelled([pod, *pods_of(case, "pods"), *nominated]):
             continue
         compared["cases"] += 1
-        alone = simulation_of(case)
-        crowded = counting_nominated(alone, pod, nominated)
-        for index, result in enumerate(case["results"]):
-            misfit = crowded.misfit(pod.shape, index) or alone.misfit(pod.shape, index)
+        for result, misfit in zip(case["results"], verdicts(case), strict=True):
             compared[result.get("plugin", "fit")] += 1
             if differs(result, misfit):
                 wrong.append((case["id"], result["node"], result, misfit))

@@ -11,7 +11,16 @@ from springtide.api.metadata import ObjectMeta
 from springtide.api.model import ApiModel
 from springtide.api.policy_status import AutoscalerPolicyStatus
 from springtide.api.rules import Rule, no_longer, within
-from springtide.api.scalars import LIST_SET, Duration, Matching, PositiveDuration, ResourceList, unique
+from springtide.api.scalars import (
+    LIST_SET,
+    Duration,
+    Flag,
+    Matching,
+    PositiveDuration,
+    Quantity,
+    ResourceList,
+    unique,
+)
 from springtide.api.settings import Expander, HealthSettings, Mode, ScaleDownSettings, ScaleUpSettings
 
 
@@ -36,6 +45,37 @@ class Limits(ApiModel):
     """No purchase takes the pools above these, by resource: nodes, cpu, memory, nvidia.com/gpu and other
     resources of nodes, and hourlyCost in the policy's currency. Cluster Autoscaler: --max-nodes-total,
     second part of --cores-total, --memory-total, --gpu-total."""
+
+
+LabelKeys = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=317)], ...],
+    Field(max_length=32, json_schema_extra=LIST_SET),
+    unique(singular="label"),
+]
+
+
+class SimilaritySettings(ApiModel):
+    """When nodes of different pools are alike. Ratios are shares of the larger amount, e.g. "0.05"."""
+
+    max_allocatable_difference_ratio: Quantity = "0.05"
+    """What is allocatable may differ by so much, for each resource. Cluster Autoscaler:
+    --max-allocatable-difference-ratio."""
+
+    max_free_difference_ratio: Quantity = "0.05"
+    """What the DaemonSets' pods leave free may differ by so much, for each resource. Cluster Autoscaler:
+    --max-free-difference-ratio."""
+
+    memory_difference_ratio: Quantity = "0.015"
+    """The memory capacity may differ by so much; capacities of other resources must be equal. Cluster
+    Autoscaler: --memory-difference-ratio."""
+
+    ignored_labels: LabelKeys = ()
+    """Labels of nodes that may differ, besides those that tell zones, hosts and the provider's own
+    groups apart. Cluster Autoscaler: --balancing-ignore-label."""
+
+    balancing_labels: LabelKeys = ()
+    """If any are given, only these labels are compared: nodes are alike that have them all, with equal
+    values, whatever their size. Cluster Autoscaler: --balancing-label."""
 
 
 Currency = Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)]
@@ -98,6 +138,14 @@ class AutoscalerPolicySpec(ApiModel):
     in the ids of node groups. A group that none of them matches is not used while another one matches;
     when nothing matches, nothing is ruled out. Absent: the pools' weight decides. Text that cannot be
     read rules nothing out, and the policy's condition PrioritiesValid says what is wrong with it."""
+
+    balance_similar_pools: Flag = False
+    """Whether pools whose nodes are alike share purchases, so that their sizes even out (e.g. a pool for
+    each zone). A pool's own groups always do. What keeps two pools from being alike is in the pools'
+    status, under similarPools. Cluster Autoscaler: --balance-similar-node-groups."""
+
+    similarity: SimilaritySettings = SimilaritySettings()
+    """When nodes of different pools are alike, for balanceSimilarPools."""
 
     currency: Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)] = (
         "USD"
