@@ -21,19 +21,21 @@ from typing import Protocol
 
 import numpy as np
 
-from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
+from springtide.cluster.shape import PodShape, SpreadConstraint
+from springtide.planning.bounds import (
+    Acquaintance,
+    apart_over_domains,
+    is_bound,
+    near_over_domains,
+    near_question,
+    questions_over_domains,
+    spreads_over_domains,
+)
 from springtide.planning.landscape import GroupKey
+from springtide.planning.pouring import Water
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.dealing import deal
-from springtide.scheduling.nodes import HOSTNAME_LABEL
-from springtide.scheduling.questions import (
-    Namespaces,
-    Question,
-    affinity_question,
-    anti_affinity_question,
-    matches,
-    spread_question,
-)
+from springtide.scheduling.questions import Namespaces, Question, anti_affinity_question, spread_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,74 +99,9 @@ class Means:
     """(topology key, domain) -> why no group can add nodes there; empty: nothing is known."""
 
 
-def is_bound(shape: PodShape) -> bool:
-    """Whether the shape has a rule over domains other than single nodes."""
-    terms = (*shape.pod_affinity, *shape.pod_anti_affinity)
-    return any(term.topology_key != HOSTNAME_LABEL for term in terms) or any(
-        constraint.topology_key != HOSTNAME_LABEL for constraint in shape.spread
-    )
-
-
-def topology_keys(shapes: Sequence[PodShape]) -> frozenset[str]:
-    """The keys of all such rules."""
-    return frozenset(
-        each.topology_key
-        for shape in shapes
-        for each in (*shape.pod_affinity, *shape.pod_anti_affinity, *shape.spread)
-        if each.topology_key != HOSTNAME_LABEL
-    )
-
-
-def watched(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
-    """Which shapes some rule over domains, of any of the shapes, speaks of."""
-    questions = {question for shape in shapes for question in _questions(shape)}
-    knows = _Acquaintance(namespaces)
-    return [any(knows.selects(question, shape) for question in questions) for shape in shapes]
-
-
 def allot(asks: Sequence[Ask], cells: Sequence[Cell], *, census: Census, means: Means) -> list[Quota | None]:
     """The quota of each ask, in order; None: no rule over domains binds it."""
     return _Allotter(asks, cells, census, means).allot()
-
-
-def _questions(shape: PodShape) -> list[Question]:
-    """What its rules over domains ask for."""
-    return [
-        *(spread_question(c, shape.namespace) for c in shape.spread if c.topology_key != HOSTNAME_LABEL),
-        *(
-            anti_affinity_question(term)
-            for term in shape.pod_anti_affinity
-            if term.topology_key != HOSTNAME_LABEL
-        ),
-        *([_near(shape)] if _near_keys(shape) else []),
-    ]
-
-
-def _near(shape: PodShape) -> Question:
-    """The pods it wants near; of a shape without affinity none."""
-    return affinity_question(shape) or Question(())
-
-
-def _near_keys(shape: PodShape) -> list[str]:
-    return [term.topology_key for term in shape.pod_affinity if term.topology_key != HOSTNAME_LABEL]
-
-
-class _Acquaintance:
-    """Remembers which questions speak of which pods: there are few of both, by labels."""
-
-    def __init__(self, namespaces: Namespaces) -> None:
-        self.namespaces = namespaces
-        self._classes: dict[PodShape, tuple[str, frozenset[tuple[str, str]]]] = {}
-        self._answers: dict[object, bool] = {}
-
-    def selects(self, question: Question, shape: PodShape) -> bool:
-        labels = self._classes.get(shape)
-        if labels is None:
-            labels = self._classes[shape] = (shape.namespace, frozenset(shape.labels.items()))
-        answer = self._answers.get((question, labels))
-        if answer is None:
-            answer = self._answers[question, labels] = matches(question, shape, self.namespaces)
-        return answer
 
 
 @dataclass
@@ -182,11 +119,11 @@ class _Allotter:
     _quotas: dict[int, Quota] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._knows = _Acquaintance(self.census.namespaces)
+        self._knows = Acquaintance(self.census.namespaces)
         self._load = np.zeros(len(self.cells), dtype=np.int64)
         self._domains: dict[str, list[str | None]] = {}
         for ask in self.asks:
-            for question in _questions(ask.shape):
+            for question in questions_over_domains(ask.shape):
                 self._planned.setdefault(question, self._nothing())
 
     def allot(self) -> list[Quota | None]:
@@ -224,9 +161,9 @@ class _Allotter:
 
     def _wanted_by(self, number: int, among: Sequence[int]) -> list[int]:
         shape = self.asks[number].shape
-        if not _near_keys(shape) or self._knows.selects(_near(shape), shape):
+        if not near_over_domains(shape) or self._knows.selects(near_question(shape), shape):
             return []
-        near = _near(shape)
+        near = near_question(shape)
         return [other for other in among if self._knows.selects(near, self.asks[other].shape)]
 
     # --- one ask --------------------------------------------------------------------------------------------
@@ -242,7 +179,7 @@ class _Allotter:
         room, why = self._apart_room(shape, room, why)
         if not room.any():
             return Quota({}, left=count, why=why)
-        spreads = [c for c in shape.spread if c.topology_key != HOSTNAME_LABEL]
+        spreads = spreads_over_domains(shape)
         alone = self._single_keys(shape)
         if not spreads and not alone:
             shares = self._by_load(count, room)
@@ -264,7 +201,7 @@ class _Allotter:
         for question, planned in self._planned.items():
             if self._knows.selects(question, shape):
                 self._planned[question] = planned + shares
-        for term in self._apart(shape):
+        for term in apart_over_domains(shape):
             key = (anti_affinity_question(term), term.topology_key)
             self._repelling[key] = self._repelling.get(key, self._nothing()) + shares
         # A cpu weighs as much as 4 GiB: only to keep cells even.
@@ -275,10 +212,10 @@ class _Allotter:
     def _near_room(self, number: int, room: IntArray) -> tuple[IntArray, str]:
         """The room where the pods are that it wants near."""
         shape = self.asks[number].shape
-        keys = _near_keys(shape)
+        keys = near_over_domains(shape)
         if not keys:
             return room, ""
-        near = _near(shape)
+        near = near_question(shape)
         counts = {key: self._counted(key, self.census.near(near, key), self._planned[near]) for key in keys}
         room = room * np.logical_and.reduce([self._has(key) for key in keys])
         if any(sum(count.values()) for count in counts.values()):
@@ -294,7 +231,7 @@ class _Allotter:
         family = [
             other
             for other, ask in enumerate(self.asks)
-            if _near_keys(ask.shape) == list(keys) and _near(ask.shape) == near
+            if near_over_domains(ask.shape) == list(keys) and near_question(ask.shape) == near
         ]
         open_cells = np.flatnonzero(room).tolist()
         if not open_cells:
@@ -325,16 +262,12 @@ class _Allotter:
 
     # --- anti-affinity --------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _apart(shape: PodShape) -> list[PodAffinityTerm]:
-        return [term for term in shape.pod_anti_affinity if term.topology_key != HOSTNAME_LABEL]
-
     def _apart_room(self, shape: PodShape, room: IntArray, why: str) -> tuple[IntArray, str]:
         """The room where nobody is that it repels, or that repels it."""
         taken: list[tuple[str, set[str]]] = [
             (key, set(values)) for key, values in self.census.repelling(shape).items()
         ]
-        for term in self._apart(shape):
+        for term in apart_over_domains(shape):
             question = anti_affinity_question(term)
             counts = self._counted(
                 term.topology_key, self.census.near(question, term.topology_key), self._planned[question]
@@ -353,7 +286,7 @@ class _Allotter:
 
     def _single_keys(self, shape: PodShape) -> list[str]:
         """Keys over which pods of the shape repel each other."""
-        terms = (term for term in self._apart(shape))
+        terms = (term for term in apart_over_domains(shape))
         return [t.topology_key for t in terms if self._knows.selects(anti_affinity_question(t), shape)]
 
     # --- spread ---------------------------------------------------------------------------------------------
@@ -376,7 +309,7 @@ class _Allotter:
                 growing[value] = growing.get(value, 0) + int(room[cell])
             if value is not None:
                 load[value] = load.get(value, 0) + int(self._load[cell])
-        water = _Water(constraint, counts, growing, existing, load, self._counts_itself(shape, constraint))
+        water = Water(constraint, counts, growing, existing, load, self._counts_itself(shape, constraint))
         by_domain = water.poured(count)
         shares = self._nothing()
         for value, share in by_domain.items():
@@ -478,65 +411,3 @@ class _Allotter:
         shares = self._nothing()
         shares[order] = dealt.sums(np.ones_like(room))
         return shares
-
-
-@dataclass(frozen=True, slots=True)
-class _Water:
-    """Pods of one spread as water over its domains."""
-
-    constraint: SpreadConstraint
-    counts: Mapping[str, int]
-    growing: Mapping[str, int]
-    """Domain -> how many more pods it can take."""
-    existing: frozenset[str]
-    """Domains that are there whatever happens: each bounds the others."""
-    load: Mapping[str, int]
-    counts_itself: bool
-
-    def poured(self, count: int) -> dict[str, int]:
-        """Domain -> pods. A domain that new nodes would add is left out if it would take so few that the others get
-        more without it."""
-        domains = sorted({*self.existing, *self.growing}, key=lambda value: (self.load.get(value, 0), value))
-        best = self._over(domains, count)
-        optional = sorted(
-            (d for d in domains if d not in self.existing), key=lambda d: self.growing.get(d, 0)
-        )
-        for domain in optional:
-            if sum(best.values()) == count or len(domains) == 1:
-                break
-            domains = [each for each in domains if each != domain]
-            other = self._over(domains, count)
-            if sum(other.values()) > sum(best.values()):
-                best = other
-        return best
-
-    def _over(self, domains: Sequence[str], count: int) -> dict[str, int]:
-        counts = np.array([self.counts.get(value, 0) for value in domains], dtype=np.int64)
-        growing = np.array([self.growing.get(value, 0) for value in domains], dtype=np.int64)
-        if not self.counts_itself:
-            growing = growing * (counts <= self._least(domains, int(counts.min())) + self.constraint.max_skew)
-            dealt = deal(count, levels=np.zeros_like(counts), room=growing)
-        else:
-            top = self._least(domains, int((counts + growing).min())) + self.constraint.max_skew
-            dealt = deal(count, levels=counts, room=np.minimum(growing, top - counts))
-        shares = dealt.sums(np.ones_like(counts)).tolist()
-        return {value: share for value, share in zip(domains, shares, strict=True) if share}
-
-    def _least(self, domains: Sequence[str], least: int) -> int:
-        return 0 if len(domains) < self.constraint.min_domains else least
-
-    def obstacle(self, by_domain: Mapping[str, int], why: Callable[[str, str], str]) -> str:
-        """What keeps the other pods away, for users."""
-        key, skew = self.constraint.topology_key, self.constraint.max_skew
-        domains = sorted({*self.existing, *self.growing})
-        if len(domains) < self.constraint.min_domains:
-            return f"{key} has {len(domains)} domains of minDomains {self.constraint.min_domains}"
-        ends = {d: self.counts.get(d, 0) + self.growing.get(d, 0) for d in domains}
-        if not ends:
-            return f"no group adds nodes with {key}"
-        lowest = min(ends, key=lambda domain: (ends[domain], domain))
-        reason = why(key, lowest)
-        return (
-            f"{key} {lowest} cannot grow{' enough' if self.growing.get(lowest) else ''}"
-            f"{': ' + reason if reason else ''}; with maxSkew {skew} it keeps the others down"
-        )

@@ -1,0 +1,91 @@
+"""Rules over domains: which pods are bound by rules about zones, regions, or any label of nodes but the hostname."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
+from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.questions import (
+    Namespaces,
+    Question,
+    affinity_question,
+    anti_affinity_question,
+    matches,
+    spread_question,
+)
+
+
+def spreads_over_domains(shape: PodShape) -> list[SpreadConstraint]:
+    """Its hard spreads over anything but single nodes."""
+    return [constraint for constraint in shape.spread if constraint.topology_key != HOSTNAME_LABEL]
+
+
+def apart_over_domains(shape: PodShape) -> list[PodAffinityTerm]:
+    """Its anti-affinity over anything but single nodes."""
+    return [term for term in shape.pod_anti_affinity if term.topology_key != HOSTNAME_LABEL]
+
+
+def near_over_domains(shape: PodShape) -> list[str]:
+    """Topology keys of its affinity, but the hostname."""
+    return [term.topology_key for term in shape.pod_affinity if term.topology_key != HOSTNAME_LABEL]
+
+
+def near_question(shape: PodShape) -> Question:
+    """The pods it wants near; without affinity, no pod."""
+    return affinity_question(shape) or Question(())
+
+
+def is_bound(shape: PodShape) -> bool:
+    """Whether the shape has a rule over domains."""
+    if not (shape.pod_affinity or shape.pod_anti_affinity or shape.spread):
+        return False
+    return bool(spreads_over_domains(shape) or apart_over_domains(shape) or near_over_domains(shape))
+
+
+def topology_keys(shapes: Iterable[PodShape]) -> frozenset[str]:
+    """The keys of all rules over domains."""
+    return frozenset(
+        key
+        for shape in shapes
+        for key in (
+            *(constraint.topology_key for constraint in spreads_over_domains(shape)),
+            *(term.topology_key for term in apart_over_domains(shape)),
+            *near_over_domains(shape),
+        )
+    )
+
+
+def questions_over_domains(shape: PodShape) -> list[Question]:
+    """What its rules over domains ask for."""
+    return [
+        *(spread_question(constraint, shape.namespace) for constraint in spreads_over_domains(shape)),
+        *(anti_affinity_question(term) for term in apart_over_domains(shape)),
+        *([near_question(shape)] if near_over_domains(shape) else []),
+    ]
+
+
+def watched(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
+    """Of which shapes some rule over domains, of any of these shapes, speaks."""
+    bound = [shape for shape in shapes if is_bound(shape)]
+    questions = dict.fromkeys(question for shape in bound for question in questions_over_domains(shape))
+    knows = Acquaintance(namespaces)
+    return [any(knows.selects(question, shape) for question in questions) for shape in shapes]
+
+
+class Acquaintance:
+    """Remembers which questions speak of which pods: there are few of both, by labels."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self.namespaces = namespaces
+        self._classes: dict[PodShape, tuple[str, frozenset[tuple[str, str]]]] = {}
+        self._answers: dict[object, bool] = {}
+
+    def selects(self, question: Question, shape: PodShape) -> bool:
+        labels = self._classes.get(shape)
+        if labels is None:
+            labels = self._classes[shape] = (shape.namespace, frozenset(shape.labels.items()))
+        answer = self._answers.get((question, labels))
+        if answer is None:
+            answer = self._answers[question, labels] = matches(question, shape, self.namespaces)
+        return answer
