@@ -24,8 +24,8 @@ from springtide.scheduling.arrays import BoolArray, IntArray
 
 FloatArray = NDArray[np.float64]
 
-MAX_PACKED: Final = 3000
-"""Shapes times candidates that are packed in one step, about a quarter of a second."""
+MAX_PACKED: Final = 1200
+"""Shapes times candidates that are packed in one step, about a tenth of a second."""
 LEAST_PACKED: Final = 3
 """So many candidates are packed however many shapes there are: estimates can err."""
 MOST_PACKED: Final = 32
