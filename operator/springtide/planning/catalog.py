@@ -1,19 +1,21 @@
 """The catalog: what new nodes each group would bring, all tried at once; and which groups are alike for the pods.
 
-A pool's own groups are meant to be balanced (a group for each zone, say): groups whose fresh nodes are the same size
-and take the same pending shapes form one candidate, are packed once, and share what is bought.
+Groups of one family (see springtide.planning.families) that take the same pending shapes form one candidate, are packed
+once, and share what is bought.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from springtide.cluster.shape import PodShape
+from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey
 from springtide.planning.readiness import GroupState
+from springtide.scheduling.admission import admitted, admitted_room
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.fresh import FreshNode, side_by_side
 from springtide.scheduling.simulation import Simulation
@@ -26,10 +28,23 @@ class Candidate:
 
     keys: tuple[GroupKey, ...]
     fresh: FreshNode
-    """Of the first; the others' differ in nothing that counts."""
+    """Of the first; the others' differ in nothing that counts, but that they may lie in other zones."""
+    cells: tuple[int, ...] = ()
+    """The cell of each key (see springtide.planning.quotas); empty: no pod cares."""
+
+    @property
+    def sites(self) -> Mapping[int | None, tuple[GroupKey, ...]]:
+        """The groups by their cell; all under None where no pod cares."""
+        if not self.cells:
+            return {None: self.keys}
+        sites: dict[int | None, list[GroupKey]] = {}
+        for key, cell in zip(self.keys, self.cells, strict=True):
+            sites.setdefault(cell, []).append(key)
+        return {cell: tuple(keys) for cell, keys in sites.items()}
 
     @property
     def pool(self) -> str:
+        """The oldest of the pools that its groups are of."""
         return self.keys[0][0]
 
     @property
@@ -53,8 +68,14 @@ class Catalog:
         """(one fresh node of every group, the index of each group's). Not to be changed."""
         return self._simulation, self._index
 
+    @property
+    def fresh(self) -> Mapping[GroupKey, FreshNode]:
+        """A new node of each group that has a template."""
+        return self._fresh
+
     def fits(self, shape: PodShape, key: GroupKey) -> bool:
-        """Whether a pod of the shape fits a fresh node of the group. False for a group without template."""
+        """Whether a pod of the shape fits a fresh node of the group, wherever other pods are. False for a group
+        without template."""
         number = self._index.get(key)
         return number is not None and bool(self._on_all(shape)[number])
 
@@ -79,7 +100,7 @@ class Catalog:
         """(len(keys),) How many pods of the shape a fresh node of each group holds; 0 for one without template."""
         known = self._rooms.get(shape)
         if known is None:
-            known = self._rooms[shape] = self._simulation.room(shape)
+            known = self._rooms[shape] = admitted_room(shape, self._simulation.state)
         return np.array(
             [known[self._index[key]] if key in self._index else 0 for key in keys], dtype=np.int64
         )
@@ -90,10 +111,12 @@ class Catalog:
         shapes: Sequence[PodShape],
         *,
         apart: Callable[[GroupState], tuple[object, ...]],
+        cells: Mapping[GroupKey, int] | None = None,
     ) -> list[Candidate]:
         """These groups, sorted into sets that are alike; groups that no shape fits are left out.
 
-        `apart`: what else must be equal; groups that differ in it are never in one set.
+        `apart`: what else must be equal, their family among it; groups that differ in it are never in one set. `cells`: the cell of each
+        group, where some pods are bound to cells.
         """
         table = [self._on_all(shape) for shape in shapes]
         columns = np.array(table, dtype=np.bool_).reshape(len(table), len(self._index))
@@ -101,22 +124,30 @@ class Catalog:
         for state in states:
             number = self._index.get(state.key)
             if number is not None and columns[:, number].any():
-                size = node_size(self._fresh[state.key])
-                profile = (state.pool.name, columns[:, number].tobytes(), *size, *apart(state))
-                alike.setdefault(profile, []).append(state.key)
-        return [Candidate(keys=tuple(keys), fresh=self._fresh[keys[0]]) for keys in alike.values()]
+                alike.setdefault((columns[:, number].tobytes(), *apart(state)), []).append(state.key)
+        return [
+            Candidate(
+                keys=tuple(keys),
+                fresh=self._smallest(keys),
+                cells=tuple(cells[key] for key in keys) if cells else (),
+            )
+            for keys in alike.values()
+        ]
+
+    def _smallest(self, keys: Sequence[GroupKey]) -> FreshNode:
+        """A node that holds no more than one of any of these groups: similar ones differ by a few percent."""
+        first = self._fresh[keys[0]]
+        if len({node_size(self._fresh[key]) for key in keys}) == 1:
+            return first
+        allocatable: dict[str, int] = {}
+        for resource in first.allocatable:
+            free = self.free_on(keys, resource)
+            # The first one's own daemon pods are on it; the difference is that of what they leave.
+            allocatable[resource] = first.allocatable[resource] - int(free[0] - free.min())
+        return replace(first, allocatable=allocatable)
 
     def _on_all(self, shape: PodShape) -> BoolArray:
         known = self._fits.get(shape)
         if known is None:
-            known = self._fits[shape] = self._simulation.feasible(shape)
+            known = self._fits[shape] = admitted(shape, self._simulation.state)
         return known
-
-
-def node_size(fresh: FreshNode) -> tuple[object, ...]:
-    """Nodes equal in this hold the same pods, as far as those fit them at all."""
-    return (
-        tuple(sorted(fresh.capacity.items())),
-        tuple(sorted(fresh.allocatable.items())),
-        tuple(sorted(shape.number for shape in fresh.daemon_shapes)),
-    )

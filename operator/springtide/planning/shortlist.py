@@ -65,7 +65,9 @@ class Shortlist:
         *,
         catalog: Catalog,
         appraisal: Appraisal,
+        within: BoolArray | None = None,
     ) -> None:
+        """`within`: (demands, candidates) which may have to do with each other at all; None: all."""
         self.candidates = candidates
         self._demands = demands
         self._catalog = catalog
@@ -76,6 +78,8 @@ class Shortlist:
         self._takes: BoolArray = np.array(admitted, dtype=np.bool_).reshape(shape)
         if any(demand.closed_pools for demand in demands):
             self._takes &= np.array(open_to, dtype=np.bool_).reshape(shape)
+        if within is not None:
+            self._takes &= within
 
     def asking(self, candidate: int, left: IntArray) -> list[int]:
         """Numbers of the demands that have pods left which the candidate would take."""
