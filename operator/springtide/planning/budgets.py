@@ -6,32 +6,64 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from springtide.cluster.records import DisruptionBudget, PodRecord
+from springtide.cluster.selector import LabelSelector, SelectorOperator
 from springtide.cluster.shape import PodShape
+
+_Label = tuple[str, str, str]
+"""Namespace, key, value."""
+_ANY = ("", "")
+"""Stands for no label in particular: no label has an empty key."""
 
 
 class BudgetIndex:
-    """Finds the budgets of a pod; remembers the answer per shape, since equal shapes have equal labels."""
+    """Finds the budgets of a pod; remembers the answer per shape, since equal shapes have equal labels, but for those
+    that only one pod has (PodRecord.own_labels)."""
 
     def __init__(self, budgets: Iterable[DisruptionBudget]) -> None:
-        self._by_namespace: defaultdict[str, list[DisruptionBudget]] = defaultdict(list)
+        self._namespaces: set[str] = set()
+        self._by_label: defaultdict[_Label, list[DisruptionBudget]] = defaultdict(list)
+        self._label_keys: set[str] = set()
         for budget in budgets:
-            self._by_namespace[budget.namespace].append(budget)
+            if budget.selector is not None:
+                self._namespaces.add(budget.namespace)
+                self._label_keys.update(requirement.key for requirement in budget.selector.requirements)
+                for label in _one_of(budget.selector):
+                    self._by_label[budget.namespace, *label].append(budget)
         self._of_shape: dict[PodShape, tuple[DisruptionBudget, ...]] = {}
 
     def covering(self, pod: PodRecord) -> tuple[DisruptionBudget, ...]:
         """All budgets of the pod's namespace whose selector matches it. An absent selector matches nothing."""
-        in_namespace = self._by_namespace.get(pod.namespace)
-        if not in_namespace:
+        if pod.namespace not in self._namespaces:
             return ()
+        if self.looks_at(pod.own_labels):
+            return self._matching(pod.namespace, pod.labels)
         known = self._of_shape.get(pod.shape)
         if known is None:
-            known = tuple(
-                budget
-                for budget in in_namespace
-                if budget.selector is not None and budget.selector.matches(pod.shape.labels)
-            )
-            self._of_shape[pod.shape] = known
+            known = self._of_shape[pod.shape] = self._matching(pod.namespace, pod.shape.labels)
         return known
+
+    def looks_at(self, labels: Mapping[str, str]) -> bool:
+        """Whether any selector reads one of these labels."""
+        return not self._label_keys.isdisjoint(labels)
+
+    def _matching(self, namespace: str, labels: Mapping[str, str]) -> tuple[DisruptionBudget, ...]:
+        # One look-up for each label, instead of asking each of a namespace's thousand budgets.
+        found = (self._by_label.get((namespace, *label), ()) for label in (_ANY, *labels.items()))
+        matching = (
+            budget
+            for budgets in found
+            for budget in budgets
+            if budget.selector is not None and budget.selector.matches(labels)
+        )
+        return tuple(sorted(matching, key=lambda budget: budget.name))
+
+
+def _one_of(selector: LabelSelector) -> list[tuple[str, str]]:
+    """Labels of which a pod must have one, and can have only one, to be selected; _ANY when none must be had."""
+    for requirement in selector.requirements:
+        if requirement.operator is SelectorOperator.IN:
+            return [(requirement.key, value) for value in dict.fromkeys(requirement.values)]
+    return [_ANY]
 
 
 class RemainingDisruptions:
