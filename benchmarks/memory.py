@@ -29,6 +29,7 @@ from springtide.cluster.watching import ClusterWatch
 from springtide.planning.planner import plan
 from springtide.providers.simulated.cloud import SimulatedCloud
 from springtide.providers.simulated.provider import SimulatedProvider
+from springtide.runtime.garbage import look_seldom, spare_what_is_here
 from springtide.runtime.pools import policy_views, pool_views
 from springtide.runtime.resources import Resources
 
@@ -36,8 +37,9 @@ TARGET_MIB: Final = 500
 PATIENCE_SECONDS: Final = 300.0
 
 
-async def memory(recording: Recording = Recording()) -> Result:
+async def memory(recording: Recording | None = None) -> Result:
     """Informers and state under 500 MiB."""
+    recording = recording or Recording()
     async with replaying(recording) as replay:
         apart = await informers_apart(replay)
         whole = await operator_until_first_plan(replay)
@@ -101,8 +103,10 @@ async def watch_and_plan(url: str) -> dict[str, Any]:
 
     async with KubeClient(access) as client:
         cluster = ClusterWatch(client)
+        look_seldom()
         cluster.start()
         await cluster.synced()
+        spare_what_is_here()
         figures["synced_s"] = _age()
         figures["synced_cpu_s"] = round(time.process_time(), 2)
         picture = cluster.picture(now=datetime.now(UTC))
@@ -182,7 +186,7 @@ async def until(
 ) -> dict[str, Any]:
     """Look again and again until what is seen fits."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds(seen := await look()):
+        while not holds(seen := await look()):  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.05)
         return seen
 

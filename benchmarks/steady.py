@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -22,8 +23,9 @@ SETTLED_SECONDS: Final = 12.0
 TARGET_PERCENT: Final = 15.0
 
 
-async def steady(recording: Recording = Recording(), *, seconds: float = SECONDS) -> Result:
+async def steady(recording: Recording | None = None, *, seconds: float = SECONDS) -> Result:
     """Under 15 % of one core."""
+    recording = recording or Recording()
     async with replaying(recording) as replay:
         figures = await _measured(replay, seconds)
     met = figures["cpu_percent"] < TARGET_PERCENT
@@ -89,12 +91,12 @@ async def _measured(replay: Replay, seconds: float) -> dict[str, Any]:
 
 async def _parts(process: asyncio.subprocess.Process, report: Path) -> dict[str, Any]:
     """Ask the stopwatches."""
-    import json
-
-    report.unlink(missing_ok=True)
     process.send_signal(signal.SIGUSR1)
-    async with asyncio.timeout(30):
-        while not report.exists():
-            await asyncio.sleep(0.05)
-    parts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+
+    async def look() -> dict[str, Any]:
+        return {"there": os.path.exists(report)}  # noqa: ASYNC240, PTH110 - a local file
+
+    await until(look, lambda seen: bool(seen["there"]))
+    parts: dict[str, Any] = json.loads(report.read_bytes())  # noqa: ASYNC240
+    report.unlink()  # noqa: ASYNC240
     return parts

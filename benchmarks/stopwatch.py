@@ -7,6 +7,7 @@ loop, HTTP, kopf) is left to whoever knows the whole.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -77,20 +78,27 @@ class Stopwatches:
 
     @coroutine
     def _stepped(self, part: str, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        step: Callable[[], Any] = lambda: inner.send(None)  # noqa: E731 - the next step, replaced after each wait
+        step: Callable[[Any], Any] = inner.send
+        given: Any = None
         while True:
             began = self._begin()
             try:
-                awaited = step()
+                awaited = step(given)
             except StopIteration as end:
                 return end.value
             finally:
                 self._end(part, began)
             try:
-                answer = yield awaited
-                step = lambda answer=answer: inner.send(answer)  # noqa: E731
+                step, given = inner.send, (yield awaited)
             except BaseException as error:
-                step = lambda error=error: inner.throw(error)  # noqa: E731
+                step, given = inner.throw, error
+
+    def garbage(self, phase: str, _: object) -> None:
+        """A callback of the garbage collector, which interrupts whatever part is at work."""
+        if phase == "start":
+            self._running.collecting = self._begin()
+        else:
+            self._end("garbage", self._running.collecting)
 
     def _begin(self) -> tuple[float, float]:
         outer = getattr(self._running, "inner", 0.0)
@@ -111,6 +119,7 @@ def main() -> None:
             inner = getattr(owner, name)
             wrap = watches.coroutine_function if asyncio.iscoroutinefunction(inner) else watches.function
             setattr(owner, name, wrap(part, inner))
+    gc.callbacks.append(watches.garbage)
     report = Path(sys.argv[1])
 
     def write(*_: object) -> None:

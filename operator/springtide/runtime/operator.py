@@ -45,6 +45,7 @@ from springtide.reporting.reporter import Reporter
 from springtide.reporting.status_writer import StatusWriter
 from springtide.runtime.cloud_watch import CloudWatch
 from springtide.runtime.engine import Engine
+from springtide.runtime.garbage import look_seldom, spare_what_is_here
 from springtide.runtime.http import make_app, serve
 from springtide.runtime.kopf_host import hosted
 from springtide.runtime.memory import Memories
@@ -131,6 +132,7 @@ async def running(
             bound = await stack.enter_async_context(serve(app, host=host, port=port))
         except OSError as error:
             raise StartError(f"--http-address={settings.http_address}: {_why_not_bound(error)}") from error
+        look_seldom()
         cluster.start()
         stack.push_async_callback(cluster.stop)
         tasks = [
@@ -145,6 +147,7 @@ async def running(
         ]
         stack.push_async_callback(_stop, tasks, actuator, recorder, reporter)
         await _until_synced(cluster)
+        spare_what_is_here()
         registry = register(kopf.OperatorRegistry())
         ended = await stack.enter_async_context(
             hosted(registry, load_access=load_access, memo=engine, listen=listen)
