@@ -66,6 +66,8 @@ class PoolView:
     """Effective: Paused wins over DryRun wins over Active, of pool and policy."""
     policy: str
     settings: PoolSettings
+    provider: str = ""
+    """Kind of provider: "aws", "simulated", …"""
     min_size: int | None = None
     max_size: int | None = None
     groups: tuple[NodeGroup, ...] = ()

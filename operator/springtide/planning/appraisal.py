@@ -23,6 +23,7 @@ from springtide.api.settings import Expander
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.catalog import Candidate, Catalog
+from springtide.planning.families import Families
 from springtide.planning.landscape import GroupKey
 from springtide.planning.offers import Offer
 from springtide.planning.priorities import read_priorities
@@ -42,12 +43,15 @@ class Appraisal:
     policy: PolicyView
     catalog: Catalog
     states: Sequence[GroupState]
+    closed_pools: frozenset[str] = frozenset()
+    """Pools that are closed to some of the pods."""
     _worth: dict[PodShape, float | None] = field(default_factory=dict)
 
     def apart(self, state: GroupState) -> tuple[object, ...]:
-        """What the expanders tell groups apart by: only groups equal in this may be offered as one."""
+        """Only groups equal in this may be offered as one: their family, and what the expanders tell groups apart by."""
         chain = self.policy.spec.expanders
         return (
+            self._families.of(state),
             _price(state) if Expander.PRICE in chain else None,
             self._priority(state) if Expander.PRIORITY in chain else None,
         )
@@ -82,6 +86,10 @@ class Appraisal:
             prices = self._prices[holding] / rooms[holding]
             self._worth[shape] = float(prices.min()) if len(prices) else None
         return self._worth[shape]
+
+    @cached_property
+    def _families(self) -> Families:
+        return Families(self.policy, self.states, self.catalog.fresh, self.closed_pools)
 
     @cached_property
     def _priced(self) -> list[GroupState]:

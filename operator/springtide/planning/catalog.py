@@ -115,8 +115,8 @@ class Catalog:
     ) -> list[Candidate]:
         """These groups, sorted into sets that are alike; groups that no shape fits are left out.
 
-        `apart`: what else must be equal, their family among it; groups that differ in it are never in one set. `cells`: the cell of each
-        group, where some pods are bound to cells.
+        `apart`: what else must be equal, their family among it; groups that differ in it are never in one set.
+        `cells`: the cell of each group, where some pods are bound to cells.
         """
         table = [self._on_all(shape) for shape in shapes]
         columns = np.array(table, dtype=np.bool_).reshape(len(table), len(self._index))

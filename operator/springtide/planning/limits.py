@@ -4,8 +4,8 @@ policy over all the policy's pools, and of one pass hold together; the whole pla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -122,17 +122,40 @@ class Ledger:
     # --- growing -----------------------------------------------------------------------------------------------
 
     def room(self, *keys: GroupKey) -> Room:
-        """How many more nodes these groups of one pool, which get equal nodes, may get together."""
-        states = [self._states[key] for key in keys]
-        pool = states[0].pool
+        """How many more nodes these groups of one policy, which get equal nodes, may get together."""
+        by_pool: dict[str, list[GroupState]] = {}
+        for key in keys:
+            by_pool.setdefault(key[0], []).append(self._states[key])
+        in_pools = [self._room_in_pool(states) for states in by_pool.values()]
+        states = [state for of_pool in by_pool.values() for state in of_pool]
+        policy = states[0].pool.policy
+        rooms = (
+            replace(in_pools[0], nodes=sum(max(0, room.nodes) for room in in_pools)),
+            *(room for state in states for room in self._policy_rooms(policy, state.group.template)),
+        )
+        least = min(rooms, key=lambda room: room.nodes)
+        return Room(least.nodes) if least.nodes > 0 else Room(0, least.bound, least.detail)
+
+    def pool_rooms(self, keys: Iterable[GroupKey]) -> dict[str, int]:
+        """How many more nodes each pool of these groups may get as a whole, whatever the groups' own bounds."""
+        pools = {self._states[key].pool.name: self._states[key].pool for key in keys}
+        return {
+            name: max(0, min(room.nodes for room in self._pool_bounds(pool))) for name, pool in pools.items()
+        }
+
+    def _room_in_pool(self, states: Sequence[GroupState]) -> Room:
+        """What these groups of one pool may get together as far as sizes and the pass bound them."""
+        in_groups = Room(
+            sum(max(0, state.group.max_size - self._targets[state.key]) for state in states),
+            Bound.GROUP,
+            f"max {sum(state.group.max_size for state in states)}",
+        )
+        return min((in_groups, *self._pool_bounds(states[0].pool)), key=lambda room: room.nodes)
+
+    def _pool_bounds(self, pool: PoolView) -> tuple[Room, Room]:
         bounds = pool_bounds(pool)
         per_pass = pool.settings.scale_up.max_nodes_per_pass
-        rooms = (
-            Room(
-                sum(max(0, state.group.max_size - self._targets[state.key]) for state in states),
-                Bound.GROUP,
-                f"max {sum(state.group.max_size for state in states)}",
-            ),
+        return (
             Room(
                 bounds.max_size - self.pool_target(pool),
                 Bound.POOL,
@@ -143,10 +166,7 @@ class Ledger:
                 Bound.PASS,
                 f"{per_pass} nodes in one pass; the rest follows in the next",
             ),
-            *(room for state in states for room in self._policy_rooms(pool.policy, state.group.template)),
         )
-        least = min(rooms, key=lambda room: room.nodes)
-        return Room(least.nodes) if least.nodes > 0 else Room(0, least.bound, least.detail)
 
     def buy(self, key: GroupKey, count: int) -> None:
         """Count a purchase."""

@@ -48,6 +48,11 @@ class Demand:
         return replace(self, pods=tuple(pod for pod in self.pods if pod.uid not in gone)) if gone else self
 
 
+def closed_to_some(demands: Iterable[Demand]) -> frozenset[str]:
+    """Pools whose own settings leave some of these pods out."""
+    return frozenset().union(*(demand.closed_pools for demand in demands))
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """The pending pods, sorted out."""

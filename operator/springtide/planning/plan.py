@@ -292,6 +292,16 @@ class PoolFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarPool:
+    """Another pool of the same policy, compared with this one for balancing."""
+
+    pool: str
+    difference: str = ""
+    """The first thing that keeps the two from sharing purchases ("allocatable memory differs by 7.2 % > 5 %"); empty:
+    nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolPlan:
     """One pool's part of the plan."""
 
@@ -308,6 +318,8 @@ class PoolPlan:
     held: tuple[NodeVerdict, ...] = ()
     """Under-used nodes that their pods or their annotation keep, by name."""
     findings: tuple[PoolFinding, ...] = ()
+    similar_pools: tuple[SimilarPool, ...] = ()
+    """Those it was compared with; empty unless the policy balances similar pools."""
     hourly_cost: float | None = None
     utilization_cpu_percent: int | None = None
     utilization_memory_percent: int | None = None

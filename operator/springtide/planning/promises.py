@@ -21,7 +21,7 @@ from springtide.planning.expanders import choose
 from springtide.planning.landscape import Landscape
 from springtide.planning.limits import Ledger
 from springtide.planning.offers import Offer
-from springtide.planning.pending import Demand
+from springtide.planning.pending import Demand, closed_to_some
 from springtide.planning.plan import PendingOutcome, PendingVerdict
 from springtide.planning.readiness import GroupState
 from springtide.planning.schedulable import fits
@@ -61,7 +61,7 @@ class Promises:
 
     def _keep_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         shapes = [demand.shape for demand in self._left if demand.count]
-        appraisal = Appraisal(policy, self.catalog, states)
+        appraisal = Appraisal(policy, self.catalog, states, closed_to_some(self._left))
         waiting = self.catalog.candidates(states, shapes, apart=appraisal.apart) if states and shapes else []
         while offers := [offer for each in waiting if (offer := self._ranked(each, appraisal))]:
             choice = choose([offer.option for offer in offers], policy.spec.expanders, seed=self.plan_id)

@@ -20,12 +20,13 @@ from springtide.planning.appraisal import Appraisal
 from springtide.planning.balancing import Bin as BalanceBin
 from springtide.planning.balancing import spread
 from springtide.planning.basket import Basket
-from springtide.planning.catalog import Candidate, Catalog, node_size
+from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.expanders import Choice, choose
+from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger
 from springtide.planning.offers import Contents, Offer
-from springtide.planning.pending import Demand
+from springtide.planning.pending import Demand, closed_to_some
 from springtide.planning.readiness import GroupState
 from springtide.planning.shortlist import Shortlist, is_plain
 from springtide.scheduling.packing import Packing, pack
@@ -80,7 +81,7 @@ class ScaleUp:
 
     def _serve_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         shapes = [demand.shape for demand in self._left if demand.count]
-        appraisal = Appraisal(policy, self.catalog, states)
+        appraisal = Appraisal(policy, self.catalog, states, closed_to_some(self._left))
         candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart)
         shortlist = Shortlist(candidates, self._left, catalog=self.catalog, appraisal=appraisal)
         while offers := self._offers(shortlist, appraisal):
@@ -131,17 +132,17 @@ class ScaleUp:
     def _accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, put the pods on them, count everything."""
         nodes = offer.nodes()
-        shares = spread(len(nodes), [self._balance_bin(key) for key in offer.candidate.keys])
+        keys = offer.candidate.keys
+        bins = [self._balance_bin(key) for key in keys]
         queue = iter(nodes)
-        for group, share in shares.items():
-            key = (offer.candidate.pool, group)
+        for key, share in spread(len(nodes), bins, pool_rooms=self.ledger.pool_rooms(keys)).items():
             part = list(islice(queue, share))
             offer.put(self.landscape, key, part)
             self.ledger.buy(key, share)
             self.basket.add(key, nodes=share, pods=self._take(offer, key, part), story=choice.story)
 
-    def _balance_bin(self, key: GroupKey) -> BalanceBin:
-        return BalanceBin(key[1], self.ledger.target(key), self.ledger.room(key).nodes)
+    def _balance_bin(self, key: GroupKey) -> BalanceBin[GroupKey]:
+        return BalanceBin(key, self.ledger.target(key), self.ledger.room(key).nodes, pool=key[0])
 
     def _take(self, offer: Offer, key: GroupKey, nodes: Sequence[Contents]) -> list[PodRecord]:
         """Take the pods on these nodes out of what is left."""

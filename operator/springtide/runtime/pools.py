@@ -105,6 +105,7 @@ def _view(
         mode=settings.mode,
         policy=pool.spec.policy_ref.name,
         settings=settings,
+        provider=pool.spec.provider.kind,
         min_size=pool.spec.min_size,
         max_size=pool.spec.max_size,
         groups=owned,
