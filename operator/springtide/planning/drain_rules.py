@@ -9,7 +9,7 @@ still enforces the budgets).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from springtide.api.settings import ScaleDownSettings
 from springtide.cluster.annotations import DO_NOT_DISRUPT, SAFE_TO_EVICT, SAFE_TO_EVICT_LOCAL_VOLUMES
 from springtide.cluster.records import OwnerReference, PodPhase, PodRecord, Workload
+from springtide.cluster.shape import PodShape
 from springtide.planning.budgets import BudgetIndex
 from springtide.planning.plan import PodBlock
 
@@ -26,6 +27,8 @@ LONG_TERMINATING: Final = timedelta(seconds=30)
 _COUNTED_KINDS: Final = frozenset({"ReplicationController", "ReplicaSet"})
 """Controllers whose replicas are compared with minReplicaCount; StatefulSets are not, as in Cluster Autoscaler."""
 _KNOWN_KINDS: Final = _COUNTED_KINDS | {"StatefulSet", "Job"}
+_SYSTEM_NAMESPACE: Final = "kube-system"
+_ENDED: Final = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
 
 class DrainOutcome(StrEnum):
@@ -42,11 +45,22 @@ class DrainOutcome(StrEnum):
     BLOCKS = "BlockDrain"
 
 
+_Class = tuple[PodShape, tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]
+"""(shape, owner, annotations, local volumes): pods that share these are alike to all rules."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodVerdict:
     outcome: DrainOutcome
     block: PodBlock | None = None
     detail: str = ""
+
+
+# Every verdict that does not block is one of these very objects: they are told apart by identity, which is cheap.
+_MOVES: Final = PodVerdict(DrainOutcome.MOVES)
+_OK: Final = PodVerdict(DrainOutcome.DRAIN_OK)
+_SKIP: Final = PodVerdict(DrainOutcome.SKIP)
+_WAITS: Final = PodVerdict(DrainOutcome.WAITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,8 @@ class DrainContext:
     """By uid: every controller that exists."""
     budgets: BudgetIndex
     settings: ScaleDownSettings
+    known: dict[_Class, PodVerdict] = field(default_factory=dict, compare=False, repr=False)
+    """The verdicts given so far, by all that the rules look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +96,15 @@ def node_drain(pods: Iterable[PodRecord], *, context: DrainContext) -> NodeDrain
     blocker: tuple[PodRecord, PodVerdict] | None = None
     for pod in pods:
         verdict = pod_verdict(pod, context=context)
-        if verdict.outcome is DrainOutcome.BLOCKS:
+        if verdict is _MOVES:
+            to_evict.append(pod)
+        elif verdict is _OK:
+            (daemons if pod.is_daemon else to_evict).append(pod)
+        elif verdict is _WAITS:
+            waiting.append(pod)
+        elif verdict is not _SKIP:
             blocker = (pod, verdict)
             break
-        if verdict.outcome is DrainOutcome.WAITS:
-            waiting.append(pod)
-        elif verdict.outcome is not DrainOutcome.SKIP:
-            (daemons if pod.is_daemon else to_evict).append(pod)
     return NodeDrain(
         to_evict=tuple(to_evict),
         daemon_pods=tuple(daemons),
@@ -97,7 +115,33 @@ def node_drain(pods: Iterable[PodRecord], *, context: DrainContext) -> NodeDrain
 
 
 def pod_verdict(pod: PodRecord, *, context: DrainContext) -> PodVerdict:
-    """The answer of the first rule that has one."""
+    """The answer of the first rule that has one. Asked once for all the pods that are alike."""
+    if _is_particular(pod, context):
+        return _judged(pod, context)
+    owner, annotations = pod.owner, pod.annotations
+    alike = (
+        pod.shape,
+        (owner.uid, owner.kind, owner.api_version, owner.name) if owner is not None else (),
+        tuple(annotations.items()) if annotations else (),
+        pod.local_volumes,
+    )
+    verdict = context.known.get(alike)
+    if verdict is None:
+        verdict = context.known[alike] = _judged(pod, context)
+    return verdict
+
+
+def _is_particular(pod: PodRecord, context: DrainContext) -> bool:
+    """Whether the answer may hang on what the pod shares with no other: its times, its end, labels of its own."""
+    return (
+        pod.deletion_timestamp is not None
+        or pod.phase in _ENDED
+        or pod.namespace == _SYSTEM_NAMESPACE
+        or (bool(pod.own_labels) and context.budgets.looks_at(pod.own_labels))
+    )
+
+
+def _judged(pod: PodRecord, context: DrainContext) -> PodVerdict:
     for rule in _RULES:
         verdict = rule(pod, context)
         if verdict is not None:
@@ -124,11 +168,6 @@ def terminal(pod: PodRecord) -> bool:
 
 
 # --- the rules, in order ---------------------------------------------------------------------------------------
-
-_MOVES: Final = PodVerdict(DrainOutcome.MOVES)
-_OK: Final = PodVerdict(DrainOutcome.DRAIN_OK)
-_SKIP: Final = PodVerdict(DrainOutcome.SKIP)
-_WAITS: Final = PodVerdict(DrainOutcome.WAITS)
 
 
 def _blocks(block: PodBlock, detail: str) -> PodVerdict:
@@ -202,7 +241,7 @@ def _replicated(pod: PodRecord, context: DrainContext) -> PodVerdict | None:
 
 def _system(pod: PodRecord, context: DrainContext) -> PodVerdict | None:
     settings = context.settings
-    if not settings.skip_nodes_with_system_pods or pod.namespace != "kube-system":
+    if not settings.skip_nodes_with_system_pods or pod.namespace != _SYSTEM_NAMESPACE:
         return None
     if context.budgets.covering(pod):
         return None

@@ -3,7 +3,7 @@ together, decide which go now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
 from springtide.planning.drain_rules import DrainContext
+from springtide.planning.free_room import FreeRoom
 from springtide.planning.landscape import Landscape
 from springtide.planning.limits import Ledger
 from springtide.planning.node_eligibility import Spare, examine
@@ -21,7 +22,7 @@ from springtide.planning.plan import BlockReason, NodeVerdict, Removal
 from springtide.planning.scale_down import Departure, Departures
 from springtide.planning.situation import Situation
 from springtide.planning.unneeded import find
-from springtide.scheduling.arrays import IntArray
+from springtide.planning.utilization import Utilization, utilizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,19 @@ def give_back(
     *,
     mode: Mode,
     landscape: Landscape,
-    free_pods_before: IntArray,
+    free_before: FreeRoom,
     ledger: Ledger,
     bought_for: frozenset[str],
 ) -> GivenBack:
     """Decide on the nodes of all pools of a mode. Nodes that are no pool's, and those of paused pools, are judged
     with the Active ones.
 
-    `landscape` is that after all purchases; `free_pods_before` its "pods" before pending pods were placed.
+    `landscape` is that after all purchases; `free_before` what was free before pending
+    pods were placed.
     """
     snapshot = situation.snapshot
     index = BudgetIndex(snapshot.picture.disruption_budgets)
-    spares, verdicts = _sort(situation, _promised(landscape, free_pods_before), index, mode=mode)
+    spares, verdicts = _sort(situation, landscape, free_before, index, mode=mode)
     departures = Departures(
         snapshot=snapshot,
         ledger=ledger,
@@ -94,10 +96,12 @@ def as_dry_run(verdict: NodeVerdict) -> NodeVerdict:
 
 
 def _sort(
-    situation: Situation, promised: frozenset[str], index: BudgetIndex, *, mode: Mode
+    situation: Situation, landscape: Landscape, free_before: FreeRoom, index: BudgetIndex, *, mode: Mode
 ) -> tuple[list[Spare], dict[str, NodeVerdict]]:
     """(spare nodes, verdicts on the others)."""
     picture = situation.snapshot.picture
+    promised = _promised(landscape, free_before)
+    used = _utilizations(picture.nodes, free_before)
     contexts: dict[str, DrainContext] = {}
     spares: list[Spare] = []
     verdicts: dict[str, NodeVerdict] = {}
@@ -111,6 +115,7 @@ def _sort(
             pods=picture.pods_by_node.get(node.name, ()),
             context=_context(situation, node, index, contexts),
             promised=node.name in promised,
+            known=used.get(node.name),
         )
         if isinstance(outcome, NodeVerdict):
             verdicts[node.name] = outcome
@@ -147,11 +152,19 @@ def _context(
     return context
 
 
-def _promised(landscape: Landscape, free_before: IntArray) -> frozenset[str]:
+def _promised(landscape: Landscape, free_before: FreeRoom) -> frozenset[str]:
     """Ready nodes on which pending or displaced pods were placed."""
-    free_now = landscape.simulation.free("pods")
-    taken = np.flatnonzero(free_now[: landscape.ready_count] < free_before[: landscape.ready_count])
+    free_now = landscape.simulation.free("pods")[: landscape.ready_count]
+    taken = np.flatnonzero(free_now < free_before.pods[: landscape.ready_count])
     return frozenset(landscape.simulation.name(int(number)) for number in taken)
+
+
+def _utilizations(nodes: Iterable[NodeRecord], free_before: FreeRoom) -> dict[str, Utilization | None]:
+    """By name, of the ready nodes."""
+    ready = [node for node in nodes if node.name in free_before.ready]
+    indices = [free_before.ready[node.name] for node in ready]
+    found = utilizations(ready, free_cpu=free_before.cpu[indices], free_memory=free_before.memory[indices])
+    return {node.name: used for node, used in zip(ready, found, strict=True)}
 
 
 def _first_due(decided: list[Departure]) -> datetime | None:

@@ -45,6 +45,11 @@ class Spare:
     def is_empty(self) -> bool:
         return not self.drain.to_evict and not self.drain.waiting_for
 
+    @property
+    def moving(self) -> tuple[PodRecord, ...]:
+        """The pods that need a place elsewhere, sooner or later."""
+        return (*self.drain.to_evict, *self.drain.waiting_for)
+
     def verdict(
         self, block: BlockReason | None = None, *, detail: str = "", pod: PodRecord | None = None
     ) -> NodeVerdict:
@@ -68,11 +73,12 @@ def examine(
     pods: Sequence[PodRecord],
     context: DrainContext | None,
     promised: bool,
+    known: Utilization | None = None,
 ) -> Spare | NodeVerdict:
     """The node if it is spare, else what keeps it.
 
     `promised`: pending pods have been placed on it. `context` carries the settings of the node's
-    pool; None for a node of no pool.
+    pool; None for a node of no pool. `known`: its utilization with every pod counted, if it is known.
     """
     if owner is None or context is None:
         return NodeVerdict(node=node.name, pool="", group="", block=BlockReason.NOT_AUTOSCALED)
@@ -80,18 +86,13 @@ def examine(
     if kept is not None:
         return _verdict(node, owner, *kept)
     cutoff = owner.pool.settings.scale_up.expendable_pods_priority_cutoff
-    counting = [pod for pod in pods if pod.shape.priority >= cutoff]
-    used = utilization(
-        node,
-        counting,
-        now=context.now,
-        left_out=LeftOut(daemon_pods=context.settings.ignore_daemon_sets_utilization),
-    )
+    used = known if known is not None and _all_count(pods, context) else _used(node, pods, cutoff, context)
     if used is None:
         return _verdict(node, owner, BlockReason.NOT_UNDERUTILIZED, "nothing is allocatable")
     busy = _busy(used, owner=owner, promised=promised)
     if busy:
         return _verdict(node, owner, BlockReason.NOT_UNDERUTILIZED, busy, utilization=used.value)
+    counting = [pod for pod in pods if pod.shape.priority >= cutoff]
     drain = node_drain(counting, context=context)
     pinned = _pinned(node, owner, drain, used.value)
     if pinned is not None:
@@ -102,7 +103,27 @@ def examine(
         state=state,
         utilization=used.value,
         drain=drain,
-        expendable=tuple(pod for pod in pods if pod.shape.priority < cutoff and not pod.is_daemon),
+        expendable=tuple(pod for pod in pods if pod.shape.priority < cutoff and not pod.is_daemon)
+        if len(counting) < len(pods)
+        else (),
+    )
+
+
+def _all_count(pods: Sequence[PodRecord], context: DrainContext) -> bool:
+    """Whether no pod is left out of the node's utilization (the expendable ones never are in it)."""
+    if context.settings.ignore_daemon_sets_utilization:
+        return False
+    return all(pod.deletion_timestamp is None for pod in pods)
+
+
+def _used(
+    node: NodeRecord, pods: Sequence[PodRecord], cutoff: int, context: DrainContext
+) -> Utilization | None:
+    return utilization(
+        node,
+        [pod for pod in pods if pod.shape.priority >= cutoff],
+        now=context.now,
+        left_out=LeftOut(daemon_pods=context.settings.ignore_daemon_sets_utilization),
     )
 
 

@@ -16,6 +16,7 @@ from springtide.planning.as_bought import place_as_bought
 from springtide.planning.basket import Basket
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal, may_change, may_serve
+from springtide.planning.free_room import FreeRoom
 from springtide.planning.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
 from springtide.planning.landscape import GroupKey, Landscape, survey
 from springtide.planning.limits import Ledger
@@ -31,14 +32,13 @@ from springtide.planning.situation import Situation, establish
 from springtide.planning.soft_taints import changes
 from springtide.planning.verdicts import of_served
 from springtide.planning.wake_up import next_instant
-from springtide.scheduling.arrays import IntArray
 
 
 def plan(snapshot: Snapshot) -> Plan:
     """Decide everything that one pass decides. Pure: equal snapshots give equal plans."""
     situation = establish(snapshot)
     landscape = survey(snapshot, situation.readiness, situation.upcoming)
-    free_before = _FreeBefore.of(landscape)
+    free_before = FreeRoom.of(landscape)
     ledger = _ledger(situation)
     catalog = Catalog(landscape.fresh)
 
@@ -50,7 +50,7 @@ def plan(snapshot: Snapshot) -> Plan:
         situation,
         mode=Mode.ACTIVE,
         landscape=landscape,
-        free_pods_before=free_before.pods,
+        free_before=free_before,
         ledger=ledger,
         bought_for=frozenset(purchase.pool for purchase in active.purchases),
     )
@@ -80,7 +80,11 @@ def plan(snapshot: Snapshot) -> Plan:
                 removals=given_back.removals,
                 candidates=_candidates(verdicts.values()),
                 held=_held(verdicts.values()),
-                usage=usage_of_pools(situation, free_cpu=free_before.cpu, free_memory=free_before.memory),
+                usage=usage_of_pools(
+                    situation,
+                    free_cpu=free_before.by_name(free_before.cpu),
+                    free_memory=free_before.by_name(free_before.memory),
+                ),
             ),
             ledger=ledger,
         ),
@@ -92,26 +96,6 @@ def plan(snapshot: Snapshot) -> Plan:
 
 
 # --- steps -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _FreeBefore:
-    """What was free on nodes before pending pods were placed."""
-
-    pods: IntArray
-    cpu: dict[str, int]
-    memory: dict[str, int]
-
-    @classmethod
-    def of(cls, landscape: Landscape) -> _FreeBefore:
-        simulation, ready = landscape.simulation, range(landscape.ready_count)
-        cpu, memory = simulation.free("cpu").tolist(), simulation.free("memory").tolist()
-        names = [simulation.name(number) for number in ready]
-        return cls(
-            pods=simulation.free("pods"),
-            cpu={name: cpu[number] for number, name in zip(ready, names, strict=True)},
-            memory={name: memory[number] for number, name in zip(ready, names, strict=True)},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +180,7 @@ def _dry_run(
     landscape: Landscape,
     ledger: Ledger,
     catalog: Catalog,
-    free_before: _FreeBefore,
+    free_before: FreeRoom,
 ) -> _DryRun:
     """What DryRun pools would do for the pods that the Active ones could not help."""
     fork, forked_ledger = landscape.fork(), ledger.fork()
@@ -205,7 +189,7 @@ def _dry_run(
         situation,
         mode=Mode.DRY_RUN,
         landscape=fork,
-        free_pods_before=free_before.pods,
+        free_before=free_before,
         ledger=forked_ledger,
         bought_for=frozenset(purchase.pool for purchase in bought.purchases),
     )

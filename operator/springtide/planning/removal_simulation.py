@@ -7,15 +7,18 @@ that were all granted is feasible as a whole, and so is every part of it: a node
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
+from springtide.planning.destinations import Destinations
 from springtide.planning.landscape import Landscape
-from springtide.scheduling.arrays import BoolArray
+from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit
 
@@ -27,8 +30,6 @@ class Moves:
     destinations: Mapping[str, str]
     """Pod uid -> node name; empty when a pod has no place, or none had to move."""
     stuck: PodRecord | None = None
-    misfit: Misfit | None = None
-    """Why the stuck pod does not fit, on most of the other nodes; None: no node is left that may take it."""
 
     @property
     def feasible(self) -> bool:
@@ -38,75 +39,89 @@ class Moves:
 class RemovalSimulation:
     """Removes nodes one after another, keeping the moves."""
 
-    def __init__(self, landscape: Landscape, *, candidates: Iterable[str]) -> None:
-        """`candidates`: nodes that may be asked about; others are preferred as destinations, so that moves do not
-        make candidates needed."""
-        self._simulation = landscape.simulation.fork()
-        self._ready = landscape.ready
-        self._spared = np.ones(self._simulation.size, dtype=np.bool_)
-        for name in candidates:
-            index = self._index(name)
-            if index is not None:
-                self._spared[index] = False
-        self._received = np.zeros(self._simulation.size, dtype=np.bool_)
+    def __init__(self, landscape: Landscape, *, victims: Sequence[str]) -> None:
+        """`victims`: the nodes that will be asked about, in that order. Nodes that stay for certain are preferred as
+        destinations, the fullest first; then the last victims, so that moves make the fewest of them needed."""
+        self._simulation = landscape.simulation
+        self._destinations = Destinations(landscape.simulation, _order(landscape, victims))
+        self._received: set[int] = set()
+
+    @property
+    def examined(self) -> int:
+        """Nodes looked at as destinations so far: the work done."""
+        return self._destinations.examined
 
     def received(self, node: str) -> bool:
         """Whether pods of removed nodes were moved to this node."""
-        index = self._index(node)
-        return index is not None and bool(self._received[index])
+        return _index(self._simulation, node) in self._received
 
     def remove(self, node: str, pods: Sequence[PodRecord]) -> Moves:
         """Move the pods off the node and take it away; nothing changes when one of them has no place."""
-        trial = self._simulation.fork()
-        index = self._index(node)
-        if index is not None:
-            trial.withdraw(index)
-        open_nodes = self._ready & ~trial.withdrawn & ~trial.repelled
-        destinations: dict[str, str] = {}
-        touched: list[int] = []
-        for shape, alike in _by_shape(pods):
-            targets = _place(trial, shape, len(alike), open_nodes=open_nodes, spared=self._spared)
-            if len(targets) < len(alike):
-                return Moves(destinations={}, stuck=alike[len(targets)], misfit=_usual_misfit(trial, shape))
-            touched += targets
-            destinations.update(
-                (pod.uid, trial.name(target)) for pod, target in zip(alike, targets, strict=True)
-            )
-        self._simulation = trial
-        self._received[touched] = True
-        return Moves(destinations=destinations)
+        alike = _by_shape(pods)
+        outcome = self._destinations.relocate(
+            _index(self._simulation, node), [(shape, len(members)) for shape, members in alike]
+        )
+        if outcome.stuck is not None:
+            _, members = alike[outcome.stuck]
+            placed = sum(count for _, count in outcome.spots[outcome.stuck]) if outcome.spots else 0
+            return Moves(destinations={}, stuck=members[placed])
+        moves: dict[str, str] = {}
+        for (_, members), spots in zip(alike, outcome.spots, strict=True):
+            moved = iter(members)
+            for index, count in spots:
+                self._received.add(index)
+                name = self._simulation.name(index)
+                moves.update((pod.uid, name) for pod in islice(moved, count))
+        return Moves(destinations=moves)
 
-    def _index(self, name: str) -> int | None:
-        """Unready nodes are not in the landscape."""
-        try:
-            return self._simulation.index(name)
-        except KeyError:
-            return None
+    def why_stuck(self, node: str, shape: PodShape) -> tuple[bool, Misfit | None]:
+        """Once all nodes have been asked: (whether one pod of this node's has a place after all; why not, on most of
+        the other nodes; None: on none of them)."""
+        return self._destinations.why_stuck(shape, _index(self._simulation, node))
+
+
+def _index(simulation: Simulation, name: str) -> int | None:
+    """Unready nodes are not in the landscape."""
+    try:
+        return simulation.index(name)
+    except KeyError:
+        return None
+
+
+def _order(landscape: Landscape, victims: Sequence[str]) -> IntArray:
+    """Indices of the nodes that may take pods, the most welcome first."""
+    simulation = landscape.simulation
+    indices = [_index(simulation, name) for name in victims]
+    last_first = np.array([index for index in reversed(indices) if index is not None], dtype=np.int64)
+    is_open = landscape.ready & ~simulation.withdrawn & ~simulation.repelled
+    stays = is_open.copy()
+    stays[last_first] = False
+    emptiness = _emptiness(simulation)
+    fullest_first = sorted(
+        np.flatnonzero(stays).tolist(), key=lambda index: (emptiness[index], simulation.name(index))
+    )
+    return np.concatenate((np.array(fullest_first, dtype=np.int64), last_first[is_open[last_first]]))
+
+
+def _emptiness(simulation: Simulation) -> list[float]:
+    """What is free on each node, cpu and memory weighed by how scarce they are."""
+    emptiness = np.zeros(simulation.size)
+    for resource in ("cpu", "memory"):
+        free = np.maximum(simulation.free(resource), 0)
+        emptiness += free / max(1.0, float(free.sum()))
+    return emptiness.tolist()
 
 
 def _by_shape(pods: Sequence[PodRecord]) -> list[tuple[PodShape, list[PodRecord]]]:
     """Largest first, so that the hardest to place choose first."""
     alike: dict[PodShape, list[PodRecord]] = {}
-    for pod in pods:
+    for pod in sorted(pods, key=_uid):
         alike.setdefault(pod.shape, []).append(pod)
     return sorted(alike.items(), key=lambda entry: _size(entry[0]), reverse=True)
 
 
+_uid = attrgetter("uid")
+
+
 def _size(shape: PodShape) -> tuple[int, int, int]:
     return (len(shape.requests), shape.requests.get("cpu", 0), shape.requests.get("memory", 0))
-
-
-def _place(
-    simulation: Simulation, shape: PodShape, count: int, *, open_nodes: BoolArray, spared: BoolArray
-) -> list[int]:
-    """The node of each pod that found one: first nodes that stay for certain, then candidates."""
-    targets: list[int] = []
-    for where in (open_nodes & spared, open_nodes & ~spared):
-        if len(targets) < count:
-            placement = simulation.place(shape, count - len(targets), only=where)
-            targets += np.repeat(placement.indices, placement.counts).tolist()
-    return targets
-
-
-def _usual_misfit(simulation: Simulation, shape: PodShape) -> Misfit | None:
-    return next(iter(simulation.misfits(shape)), None)

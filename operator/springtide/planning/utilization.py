@@ -4,13 +4,17 @@ definition: the larger of CPU and memory, or on a node with GPUs the GPUs alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.planning.drain_rules import long_terminating
+from springtide.scheduling.arrays import IntArray
 
 GPU_RESOURCES: Final = (
     "nvidia.com/gpu",
@@ -26,6 +30,8 @@ GPU_LABELS: Final = (
     "cluster-api/accelerator",
 )
 """Labels that mark a GPU node whose device plugin may not have reported yet."""
+_LARGEST_EXACT: Final = 2**52
+"""Below this every amount is a float64, and nothing was cut off when requests were counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,25 @@ def utilization(
         return None
     cpu = _share(node, "cpu", counting, aside)
     memory = _share(node, "memory", counting, aside)
-    # A tie says memory, and so does a comparison with "not a number": as in Cluster Autoscaler.
-    resource, value = ("cpu", cpu) if cpu > memory else ("memory", memory)
-    return Utilization(resource=resource, value=value, cpu=cpu, memory=memory)
+    return _larger(cpu, memory)
+
+
+def utilizations(
+    nodes: Sequence[NodeRecord], *, free_cpu: IntArray, free_memory: IntArray
+) -> list[Utilization | None]:
+    """The utilization of many nodes at once, from what their pods leave free of each; every pod counts.
+
+    None: not to be had that way, for GPUs or fractions of huge amounts would decide; ask `utilization`.
+    """
+    cpu, cpu_share = _shares(nodes, "cpu", free_cpu)
+    memory, memory_share = _shares(nodes, "memory", free_memory)
+    exact = cpu & memory
+    return [
+        _larger(cpu_used, memory_used) if is_exact and gpu_resource(node) is None else None
+        for node, is_exact, cpu_used, memory_used in zip(
+            nodes, exact.tolist(), cpu_share.tolist(), memory_share.tolist(), strict=True
+        )
+    ]
 
 
 def gpu_resource(node: NodeRecord, *, gpu_labels: tuple[str, ...] = GPU_LABELS) -> str | None:
@@ -81,6 +103,23 @@ def gpu_resource(node: NodeRecord, *, gpu_labels: tuple[str, ...] = GPU_LABELS) 
         if node.capacity.get(resource) or node.allocatable.get(resource):
             return resource
     return GPU_RESOURCES[0] if any(label in node.labels for label in gpu_labels) else None
+
+
+def _larger(cpu: float, memory: float) -> Utilization:
+    # A tie says memory, and so does a comparison with "not a number": as in Cluster Autoscaler.
+    resource, value = ("cpu", cpu) if cpu > memory else ("memory", memory)
+    return Utilization(resource=resource, value=value, cpu=cpu, memory=memory)
+
+
+def _shares(
+    nodes: Sequence[NodeRecord], resource: str, free: IntArray
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """(whether the share is exact, the share requested)."""
+    amounts = [node.allocatable.get(resource, 0) for node in nodes]
+    allocatable = np.array([min(amount, _LARGEST_EXACT) for amount in amounts], dtype=np.int64)
+    requested = allocatable - free
+    exact = (allocatable > 0) & (allocatable < _LARGEST_EXACT) & (requested < _LARGEST_EXACT)
+    return exact, requested / np.maximum(allocatable, 1)
 
 
 def _sorted_out(
