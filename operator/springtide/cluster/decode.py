@@ -24,6 +24,7 @@ from springtide.cluster.records import (
     Workload,
 )
 from springtide.cluster.shape_table import ShapeTable
+from springtide.cluster.volumes.decode import mounts
 from springtide.cluster.wire import (
     BudgetWire,
     ConditionWire,
@@ -94,6 +95,7 @@ def pod_record(wire: PodWire, shapes: ShapeTable) -> PodRecord:
         local_volumes=_local_volumes(spec.volumes),
         unschedulable_since=_unschedulable_since(status.conditions),
         gated=bool(spec.scheduling_gates),
+        mounts=mounts(spec.volumes, pod_name=meta.name),
     )
 
 

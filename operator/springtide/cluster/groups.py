@@ -58,6 +58,8 @@ class Template:
     taints: tuple[Taint, ...] = ()
     startup_taints: tuple[Taint, ...] = ()
     """Taints that go away while the node starts: they never keep pods from being planned on it."""
+    volume_limits: Mapping[str, int] = field(default_factory=dict)
+    """CSI driver -> how many of its volumes a node can have attached; no cloud says so, the group's own nodes do."""
     hourly_price: float | None = None
     """In the policy's currency; None = unknown."""
     source: str = ""

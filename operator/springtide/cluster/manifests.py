@@ -6,7 +6,7 @@ have the same shape wherever they were read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +21,11 @@ from springtide.cluster.records import (
     Workload,
 )
 from springtide.cluster.shape_table import ShapeTable
+from springtide.cluster.store import Store
+from springtide.cluster.volumes import decode as volume_decode
+from springtide.cluster.volumes import wire as volume_wire
+from springtide.cluster.volumes.book import VolumeBook
+from springtide.cluster.volumes.objects import VolumeObjects, limited
 from springtide.cluster.wire import BudgetWire, DaemonSetWire, LeaseWire, NodeWire, PodWire, WorkloadWire
 
 _Wire = TypeVar("_Wire")
@@ -63,6 +68,55 @@ def daemon_set_from_manifest(
 
 def lease_from_manifest(manifest: Mapping[str, Any]) -> LeaseRecord:
     return decode.lease_record(_convert(manifest, LeaseWire))
+
+
+STORAGE_KINDS = (
+    "PersistentVolumeClaim",
+    "PersistentVolume",
+    "StorageClass",
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+)
+
+
+def add_storage(objects: VolumeObjects, manifest: Mapping[str, Any]) -> None:
+    """Put one storage object, of the kind that its manifest says, among the others."""
+    kinds: dict[str, tuple[Store[Any], type[Any], Any]] = {
+        "PersistentVolumeClaim": (objects.claims, volume_wire.ClaimWire, volume_decode.claim),
+        "PersistentVolume": (
+            objects.volumes,
+            volume_wire.PersistentVolumeWire,
+            volume_decode.persistent_volume,
+        ),
+        "StorageClass": (objects.classes, volume_wire.StorageClassWire, volume_decode.storage_class),
+        "CSIDriver": (objects.drivers, volume_wire.CsiDriverWire, volume_decode.csi_driver),
+        "CSINode": (objects.csi_nodes, volume_wire.CsiNodeWire, volume_decode.csi_node),
+        "CSIStorageCapacity": (
+            objects.capacities,
+            volume_wire.StorageCapacityWire,
+            volume_decode.storage_capacity,
+        ),
+    }
+    store, wire, to_record = kinds[manifest["kind"]]
+    metadata = manifest["metadata"]
+    store.upsert((metadata.get("namespace", ""), metadata["name"]), to_record(_convert(manifest, wire)))
+
+
+def with_volumes(
+    pods: Sequence[PodRecord], objects: VolumeObjects, *, shapes: ShapeTable | None = None
+) -> list[PodRecord]:
+    """The pods, in order, with shapes that say what their volumes need. Pass all pods that may share a volume."""
+    book = VolumeBook(objects, shapes if shapes is not None else _SHAPES)
+    for pod in pods:
+        book.pod_changed(None, pod)
+    settled = {pod.key: pod for pod in book.settle()}
+    return [settled.get(pod.key, pod) for pod in pods]
+
+
+def with_limits(nodes: Iterable[NodeRecord], objects: VolumeObjects) -> list[NodeRecord]:
+    """The nodes with the limits that their CSINodes set."""
+    return [limited(node, objects.csi_nodes.get(("", node.name))) for node in nodes]
 
 
 def _convert(manifest: Mapping[str, Any], wire: type[_Wire]) -> _Wire:

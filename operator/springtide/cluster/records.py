@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from springtide.cluster.selector import LabelSelector
 from springtide.cluster.shape import PodShape
+from springtide.cluster.volumes.mounts import NO_MOUNTS, Mounts
 
 Resources = Mapping[str, int]
 """Resource name -> amount (cpu in milli, everything else in whole units). "pods" is a resource of nodes."""
@@ -77,6 +78,9 @@ class PodRecord:
     """Held by scheduling gates: not pending for us."""
     own_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels of this pod alone (its index, its Job's uid), which its shape leaves out."""
+    mounts: Mounts = NO_MOUNTS
+    """Claims and disks by name. What they ask of a node is in the shape once volumes are resolved: informers' records
+    have shapes without it, pictures' records have it (see cluster.volumes.book)."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -127,6 +131,9 @@ class NodeRecord:
     resource_version: str = field(default="", compare=False)
     """Not compared: a node whose heartbeat was written is still the same node to every decision."""
     deletion_timestamp: datetime | None = None
+    volume_limits: Mapping[str, int] = field(default_factory=dict)
+    """CSI driver -> how many of its volumes can be attached, from the CSINode of the same name; drivers that set no
+    limit, or have not registered yet, are left out."""
 
 
 @dataclass(frozen=True, slots=True)

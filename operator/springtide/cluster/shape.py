@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from springtide.cluster.selector import LabelSelector
+
+if TYPE_CHECKING:
+    from springtide.cluster.volumes.needs import VolumeNeeds
 
 
 class NodeSelectorOperator(StrEnum):
@@ -93,7 +97,6 @@ class Unmodelled(StrEnum):
 
     TOPOLOGY_SPREAD = "PodTopologySpread"
     POD_AFFINITY = "InterPodAffinity"
-    VOLUMES = "VolumeBinding"
     RESOURCE_CLAIMS = "DynamicResources"
     RESIZE = "InPlaceResize"
 
@@ -127,3 +130,5 @@ class PodShape:
     unmodelled: tuple[Unmodelled, ...] = ()
     repels_others: bool = False
     """It has required pod (anti-)affinity or a hard spread, so its presence can change others' verdicts."""
+    volumes: VolumeNeeds | None = None
+    """What its volumes ask of a node; None: nothing, or not resolved (yet)."""

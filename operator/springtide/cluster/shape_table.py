@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from springtide.cluster.shape import (
     Toleration,
     Unmodelled,
 )
+from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.cluster.wire import (
     AffinityWire,
     ContainerWire,
@@ -75,7 +77,6 @@ class _Key(msgspec.Struct, array_like=True, gc=False):
     overhead: Mapping[str, str] | None
     resources: Any
     resized: str
-    constrained_volumes: bool
     resource_claims: bool
     host_network: bool
     priority: int
@@ -86,6 +87,9 @@ class ShapeTable:
 
     def __init__(self) -> None:
         self._shapes: weakref.WeakValueDictionary[bytes, PodShape] = weakref.WeakValueDictionary()
+        self._with_volumes: weakref.WeakValueDictionary[tuple[PodShape, VolumeNeeds], PodShape] = (
+            weakref.WeakValueDictionary()
+        )
         self._free_numbers: list[int] = []
         self._next_number = 0
         # Sorted keys, so that the order in which a manifest was written makes no difference.
@@ -93,7 +97,7 @@ class ShapeTable:
 
     def __len__(self) -> int:
         """Shapes alive."""
-        return len(self._shapes)
+        return len(self._shapes) + len(self._with_volumes)
 
     @property
     def size(self) -> int:
@@ -121,10 +125,23 @@ class ShapeTable:
         if shape is None:
             shape = _build(self._take_number(), key, effective_requests(spec, resized))
             self._shapes[encoded] = shape
-            # heappush is atomic under the GIL: the last reference may be dropped in a planning thread.
-            release = weakref.finalize(shape, heapq.heappush, self._free_numbers, shape.number)
-            release.atexit = False
+            self._give_number_back(shape)
         return shape
+
+    def with_volumes(self, shape: PodShape, needs: VolumeNeeds) -> PodShape:
+        """The shape of pods that are alike in everything but have volumes with these needs."""
+        with_needs = self._with_volumes.get((shape, needs))
+        if with_needs is None:
+            with_needs = replace(shape, number=self._take_number(), volumes=needs)
+            self._with_volumes[shape, needs] = with_needs
+            self._give_number_back(with_needs)
+        return with_needs
+
+    def _give_number_back(self, shape: PodShape) -> None:
+        """When the shape is gone."""
+        # heappush is atomic under the GIL: the last reference may be dropped in a planning thread.
+        release = weakref.finalize(shape, heapq.heappush, self._free_numbers, shape.number)
+        release.atexit = False
 
     def _take_number(self) -> int:
         if self._free_numbers:
@@ -164,7 +181,6 @@ def _key(
         resources=spec.resources,
         # As text, for amounts in billionths may not fit the encoder's 64 bits.
         resized=repr(resized) if resized else "",
-        constrained_volumes=any(volume.constrains_placement for volume in spec.volumes),
         resource_claims=bool(spec.resource_claims),
         host_network=spec.host_network,
         priority=spec.priority or 0,
@@ -248,7 +264,6 @@ def _unmodelled(key: _Key) -> tuple[Unmodelled, ...]:
     present = {
         Unmodelled.TOPOLOGY_SPREAD: bool(key.hard_spread),
         Unmodelled.POD_AFFINITY: bool(key.pod_affinity or key.pod_anti_affinity),
-        Unmodelled.VOLUMES: key.constrained_volumes,
         Unmodelled.RESOURCE_CLAIMS: key.resource_claims,
     }
     return tuple(constraint for constraint, there in present.items() if there)

@@ -20,7 +20,11 @@ from springtide.cluster.records import (
     PodRecord,
     Workload,
 )
+from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.store import Store
+from springtide.cluster.volumes.book import VolumeBook
+from springtide.cluster.volumes.objects import VolumeObjects, limited
+from springtide.cluster.volumes.records import CsiNode
 
 WakeUp = Callable[[str], None]
 """Called with the reason why a pass should start soon, e.g. "pod default/web-1 became unschedulable"."""
@@ -31,7 +35,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class ClusterState:
     """All stores together. Lives in the event loop's thread; only pictures may leave it."""
 
-    def __init__(self, *, wake_up: WakeUp | None = None) -> None:
+    def __init__(self, *, wake_up: WakeUp | None = None, shapes: ShapeTable | None = None) -> None:
+        """`shapes`: the table that the pods' shapes come from."""
+        self.shapes = shapes if shapes is not None else ShapeTable()
+        self.volumes = VolumeObjects()
         self.pods: Store[PodRecord] = Store()
         self.nodes: Store[NodeRecord] = Store()
         self.disruption_budgets: Store[DisruptionBudget] = Store()
@@ -48,6 +55,8 @@ class ClusterState:
         self._arrival: Callable[[], None] = lambda: None
         self._refused: Callable[[PodRecord], None] = self._wake_up_for
         self._pod_index = PodIndex()
+        self._volume_book = VolumeBook(self.volumes, self.shapes, changed=self._on_storage)
+        self._limited_nodes: dict[str, tuple[NodeRecord, NodeRecord]] = {}
         self._workloads_by_uid: dict[str, Workload] = {}
         self._frozen: ClusterPicture | None = None
         self._stale: set[str] = set()
@@ -71,6 +80,8 @@ class ClusterState:
     def freeze(self, *, now: datetime, age_seconds: float = 0.0) -> ClusterPicture:
         """The present state, immutable. Parts that did not change are shared with the picture before."""
         before = self._frozen
+        for pod in self._volume_book.settle():
+            self._pod_index.change(pod, pod)
         picture = ClusterPicture(
             taken_at=now,
             nodes=self._part("nodes", before, self._sorted_nodes),
@@ -97,7 +108,17 @@ class ClusterState:
         return getattr(before, name)
 
     def _sorted_nodes(self) -> tuple[NodeRecord, ...]:
-        return tuple(sorted(self.nodes, key=lambda node: node.name))
+        pairs = {node.name: self._with_limits(node) for node in self.nodes}
+        self._limited_nodes = pairs
+        return tuple(pairs[name][1] for name in sorted(pairs))
+
+    def _with_limits(self, node: NodeRecord) -> tuple[NodeRecord, NodeRecord]:
+        """(as its informer has it, with the limits of its CSINode); made anew only when either has changed."""
+        csi_node = self.volumes.csi_nodes.get(("", node.name))
+        known = self._limited_nodes.get(node.name)
+        if known is not None and known[0] is node and limited(known[1], csi_node) is known[1]:
+            return known
+        return node, limited(node, csi_node)
 
     def _newest_lease(self) -> LeaseRecord | None:
         return max(self.leases, key=lambda lease: lease.renewed_at or _NEVER, default=None)
@@ -105,6 +126,7 @@ class ClusterState:
     def _subscribe(self) -> None:
         self.pods.subscribe(self._on_pod)
         self.nodes.subscribe(self._on_node)
+        self.volumes.csi_nodes.subscribe(self._on_csi_node)
         self.disruption_budgets.subscribe(self._marking("disruption_budgets"))
         for store in self.workloads.values():
             store.subscribe(self._on_workload)
@@ -129,6 +151,7 @@ class ClusterState:
         if old == new:
             return
         self._pod_index.change(old, new)
+        self._volume_book.pod_changed(old, new)
         self.version += 1
         if new is not None and _waits_for_a_node(new) and not (old is not None and _waits_for_a_node(old)):
             self._refused(new)
@@ -145,6 +168,13 @@ class ClusterState:
             self._wake_up(f"node {old.name} vanished")
         elif new.ready and not (old is not None and old.ready):
             self._wake_up(f"node {new.name} became ready")
+
+    def _on_csi_node(self, old: CsiNode | None, new: CsiNode | None) -> None:
+        if old != new:
+            self._changed("nodes")
+
+    def _on_storage(self) -> None:
+        self.version += 1
 
     def _on_workload(self, old: Workload | None, new: Workload | None) -> None:
         if old == new:

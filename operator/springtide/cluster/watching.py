@@ -8,12 +8,21 @@ from functools import partial
 from typing import Any
 
 from springtide.cluster import decode
-from springtide.cluster.codec import ManifestCodec, RecordCodec
+from springtide.cluster.codec import Codec, ManifestCodec, RecordCodec
 from springtide.cluster.informer import Informer, InformerSettings, Resource
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.state import ClusterState
+from springtide.cluster.volumes import decode as of_volumes
+from springtide.cluster.volumes.wire import (
+    ClaimWire,
+    CsiDriverWire,
+    CsiNodeWire,
+    PersistentVolumeWire,
+    StorageCapacityWire,
+    StorageClassWire,
+)
 from springtide.cluster.wire import (
     BudgetWire,
     DaemonSetWire,
@@ -53,8 +62,8 @@ class ClusterWatch:
         settings: InformerSettings | None = None,
         shapes: ShapeTable | None = None,
     ) -> None:
-        self.state = state if state is not None else ClusterState()
-        self.shapes = shapes if shapes is not None else ShapeTable()
+        self.state = state if state is not None else ClusterState(shapes=shapes)
+        self.shapes = shapes if shapes is not None else self.state.shapes
         self.informers: tuple[Informer[Any], ...] = tuple(
             Informer(client, resource, store, settings=settings or InformerSettings())
             for resource, store in self._resources()
@@ -133,7 +142,35 @@ class ClusterWatch:
             (Resource("nodepools", f"{own}/nodepools", ManifestCodec()), state.node_pools),
             (Resource("autoscalerpolicies", f"{own}/autoscalerpolicies", ManifestCodec()), state.policies),
             *(self._workload_resource(kind) for kind in _WORKLOAD_PATHS),
+            *self._storage_resources(),
         ]
+
+    def _storage_resources(self) -> list[tuple[Resource[Any], Any]]:
+        volumes, core, storage = self.state.volumes, "/api/v1", "/apis/storage.k8s.io/v1"
+        wanted: list[tuple[str, str, Codec[Any], Any]] = [
+            (core, "persistentvolumeclaims", RecordCodec(ClaimWire, of_volumes.claim), volumes.claims),
+            (
+                core,
+                "persistentvolumes",
+                RecordCodec(PersistentVolumeWire, of_volumes.persistent_volume),
+                volumes.volumes,
+            ),
+            (
+                storage,
+                "storageclasses",
+                RecordCodec(StorageClassWire, of_volumes.storage_class),
+                volumes.classes,
+            ),
+            (storage, "csidrivers", RecordCodec(CsiDriverWire, of_volumes.csi_driver), volumes.drivers),
+            (storage, "csinodes", RecordCodec(CsiNodeWire, of_volumes.csi_node), volumes.csi_nodes),
+            (
+                storage,
+                "csistoragecapacities",
+                RecordCodec(StorageCapacityWire, of_volumes.storage_capacity),
+                volumes.capacities,
+            ),
+        ]
+        return [(Resource(name, f"{api}/{name}", codec), store) for api, name, codec, store in wanted]
 
     def _workload_resource(self, kind: str) -> tuple[Resource[Any], Any]:
         codec = RecordCodec(WorkloadWire, partial(decode.workload, kind=kind))

@@ -151,22 +151,53 @@ class EmptyDirWire(Wire):
     medium: str = ""
 
 
+class ClaimSourceWire(Wire):
+    claim_name: str = ""
+
+
+class DiskSourceWire(Wire):
+    """EBS, Cinder and Portworx volumes are named alike."""
+
+    volume_id: str = msgspec.field(default="", name="volumeID")
+    read_only: bool = False
+
+
+class GceDiskSourceWire(Wire):
+    pd_name: str = ""
+    read_only: bool = False
+
+
+class AzureDiskSourceWire(Wire):
+    disk_uri: str = msgspec.field(default="", name="diskURI")
+
+
+class IscsiSourceWire(Wire):
+    iqn: str = ""
+    read_only: bool = False
+
+
+class RbdSourceWire(Wire):
+    monitors: tuple[str, ...] = ()
+    pool: str = ""
+    image: str = ""
+    read_only: bool = False
+
+
 class VolumeWire(Wire):
     """The kinds of volume that die with the node or tie the pod to some nodes; other kinds do neither."""
 
     name: str = ""
     host_path: Present | None = None
     empty_dir: EmptyDirWire | None = None
-    persistent_volume_claim: Present | None = None
+    persistent_volume_claim: ClaimSourceWire | None = None
     ephemeral: Present | None = None
-    gce_persistent_disk: Present | None = None
-    aws_elastic_block_store: Present | None = None
-    azure_disk: Present | None = None
-    cinder: Present | None = None
-    vsphere_volume: Present | None = None
-    portworx_volume: Present | None = None
-    iscsi: Present | None = None
-    rbd: Present | None = None
+    gce_persistent_disk: GceDiskSourceWire | None = None
+    aws_elastic_block_store: DiskSourceWire | None = None
+    azure_disk: AzureDiskSourceWire | None = None
+    cinder: DiskSourceWire | None = None
+    portworx_volume: DiskSourceWire | None = None
+    iscsi: IscsiSourceWire | None = None
+    rbd: RbdSourceWire | None = None
 
     @property
     def constrains_placement(self) -> bool:
@@ -179,7 +210,6 @@ class VolumeWire(Wire):
             and self.aws_elastic_block_store is None
             and self.azure_disk is None
             and self.cinder is None
-            and self.vsphere_volume is None
             and self.portworx_volume is None
             and self.iscsi is None
             and self.rbd is None

@@ -8,7 +8,7 @@ taints stay those declared, since those of one node may be somebody's experiment
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +20,8 @@ KNOWN_AT_ONCE: Final = ("cpu", "memory", "ephemeral-storage", "pods")
 
 
 def corrected(template: Template, nodes: Sequence[NodeRecord]) -> Template:
-    """The template with no more allocatable than the largest of these ready nodes of its group has."""
+    """The template with no more allocatable than the largest of these ready nodes of its group has, and with what
+    they say of the volumes they can attach, for no cloud says that."""
     if not nodes:
         return template
     allocatable = dict(template.allocatable)
@@ -28,4 +29,32 @@ def corrected(template: Template, nodes: Sequence[NodeRecord]) -> Template:
         real = max(node.allocatable.get(resource, 0) for node in nodes)
         if resource in allocatable and 0 < real < allocatable[resource]:
             allocatable[resource] = real
-    return replace(template, allocatable=allocatable)
+    return replace(template, allocatable=allocatable, volume_limits=_most_volumes(nodes))
+
+
+def _most_volumes(nodes: Sequence[NodeRecord]) -> Mapping[str, int]:
+    """The largest limit that a node of the group has, by CSI driver: one that has only just started names fewer."""
+    limits: dict[str, int] = {}
+    for node in nodes:
+        for driver, limit in node.volume_limits.items():
+            limits[driver] = max(limit, limits.get(driver, limit))
+    return limits
+
+
+def as_siblings(templates: Mapping[tuple[str, str], Template]) -> Mapping[tuple[str, str], Template]:
+    """By (pool, group): a group without nodes has the volume limits of an equally large group of its pool."""
+    known = {
+        (pool, _machine(template)): template.volume_limits
+        for (pool, _), template in templates.items()
+        if template.volume_limits
+    }
+    return {
+        key: template
+        if template.volume_limits
+        else replace(template, volume_limits=known.get((key[0], _machine(template)), {}))
+        for key, template in templates.items()
+    }
+
+
+def _machine(template: Template) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(template.capacity.items()))

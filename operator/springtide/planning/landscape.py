@@ -18,7 +18,7 @@ from springtide.api.settings import ScaleUpSettings
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.experience import corrected
+from springtide.planning.experience import as_siblings, corrected
 from springtide.planning.readiness import (
     ARRIVAL_TAINTS,
     SOFT_TAINT,
@@ -83,8 +83,16 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
     """The landscape at the beginning of a plan: what exists, and what earlier plans have asked for."""
     picture = snapshot.picture
     in_state = _by_state(picture.nodes, readiness)
+    templates = as_siblings(
+        {
+            key: corrected(state.group.template, state.in_state(NodeState.READY))
+            for key, state in readiness.groups.items()
+            if state.group.template is not None
+        }
+    )
     starting = [
-        as_started(node, template=_template(node, readiness)) for node in in_state[NodeState.NOT_STARTED]
+        as_started(node, template=_template(node, readiness, templates))
+        for node in in_state[NodeState.NOT_STARTED]
     ]
     nodes = [*in_state[NodeState.READY], *starting]
     simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness))
@@ -94,13 +102,7 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         simulation=simulation,
         ready_count=len(in_state[NodeState.READY]),
         existing_count=len(nodes),
-        fresh={
-            key: fresh_node(
-                corrected(state.group.template, state.in_state(NodeState.READY)), picture.daemon_sets
-            )
-            for key, state in readiness.groups.items()
-            if state.group.template is not None
-        },
+        fresh={key: fresh_node(template, picture.daemon_sets) for key, template in templates.items()},
         arriving=_arriving(nodes, readiness, now=snapshot.now),
         imagined=Counter({key: coming.imagined for key, coming in upcoming.items() if coming.imagined}),
     )
@@ -146,6 +148,7 @@ def as_started(node: NodeRecord, *, template: Template | None) -> NodeRecord:
         taints=taints,
         labels={**template.labels, **node.labels},
         allocatable={**template.allocatable, **there},
+        volume_limits={**template.volume_limits, **node.volume_limits},
     )
 
 
@@ -156,9 +159,11 @@ def _by_state(nodes: Iterable[NodeRecord], readiness: Readiness) -> Mapping[Node
     return sorted_out
 
 
-def _template(node: NodeRecord, readiness: Readiness) -> Template | None:
+def _template(
+    node: NodeRecord, readiness: Readiness, templates: Mapping[GroupKey, Template]
+) -> Template | None:
     owner = readiness.owners.get(node.name)
-    return owner.group.template if owner is not None else None
+    return templates.get((owner.pool.name, owner.group.id)) if owner is not None else None
 
 
 def _counting_pods(

@@ -49,6 +49,8 @@ def misfit(verdict: Misfit) -> str:
     """Why a pod does not fit a fresh node of a group, with the numbers."""
     if verdict.plugin is Plugin.NODE_RESOURCES_FIT:
         return _shortage(verdict)
+    if verdict.plugin is Plugin.NODE_VOLUME_LIMITS:
+        return _too_many_volumes(verdict)
     if verdict.plugin is Plugin.NOT_MODELLED:
         return _unmodelled(verdict.subject)
     return _MISFITS[verdict.plugin].format(subject=verdict.subject, about=_about(verdict.subject))
@@ -60,12 +62,14 @@ _MISFITS = {
     Plugin.NODE_PORTS: "host port {subject} is taken",
     Plugin.NODE_NAME: "the pod asks for the node {subject}",
     Plugin.NODE_UNSCHEDULABLE: "the node is cordoned",
+    Plugin.VOLUME_RESTRICTIONS: "volumes are not free: {subject}",
+    Plugin.VOLUME_BINDING: "volumes cannot be bound: {subject}",
+    Plugin.VOLUME_ZONE: "volumes are elsewhere: {subject}",
 }
 
 _UNMODELLED = {
     Unmodelled.TOPOLOGY_SPREAD.value: "topologySpreadConstraints with DoNotSchedule",
     Unmodelled.POD_AFFINITY.value: "required pod affinity or anti-affinity",
-    Unmodelled.VOLUMES.value: "volumes that tie it to some nodes",
     Unmodelled.RESOURCE_CLAIMS.value: "resourceClaims",
     Unmodelled.RESIZE.value: "a resize in place that is not finished",
 }
@@ -82,6 +86,15 @@ def _shortage(verdict: Misfit) -> str:
     requested = render_quantity(verdict.subject, verdict.requested)
     free = render_quantity(verdict.subject, max(0, verdict.free))
     return f"needs {requested} {verdict.subject}, a fresh node has {free} free"
+
+
+def _too_many_volumes(verdict: Misfit) -> str:
+    more = f"a fresh node takes {max(0, verdict.free)} more"
+    return f"attaches {_volumes(verdict.requested)} of {verdict.subject}, {more}"
+
+
+def _volumes(count: int) -> str:
+    return "1 volume" if count == 1 else f"{count} volumes"
 
 
 def _about(subject: str) -> str:
@@ -152,6 +165,8 @@ def nearest_miss(miss: NearestMiss) -> str:
 def _change(verdict: Misfit) -> str:
     if verdict.plugin is Plugin.NODE_RESOURCES_FIT:
         return _smaller(verdict)
+    if verdict.plugin is Plugin.NODE_VOLUME_LIMITS:
+        return f"the pod attached at most {_volumes(max(0, verdict.free))} of {verdict.subject}"
     change = _CHANGES.get(verdict.plugin)
     return change.format(subject=verdict.subject) if change else f"not for this: {misfit(verdict)}"
 

@@ -42,6 +42,8 @@ class FreshNode:
     """Those that stay; startup taints are left out."""
     allocatable: Resources = field(default_factory=dict)
     capacity: Resources = field(default_factory=dict)
+    volume_limits: Mapping[str, int] = field(default_factory=dict)
+    """CSI driver -> how many of its volumes can be attached, as far as known."""
     daemon_shapes: tuple[PodShape, ...] = ()
     """One daemon pod of each is on every such node."""
 
@@ -66,6 +68,7 @@ def fresh_node(template: Template, daemonsets: Sequence[DaemonSetRecord]) -> Fre
         taints=tuple(taint for taint in template.taints if (taint.key, taint.effect) not in startup),
         allocatable=template.allocatable,
         capacity=template.capacity,
+        volume_limits=template.volume_limits,
     )
     if not daemonsets:
         return bare
@@ -89,6 +92,7 @@ def side_by_side(nodes: Mapping[str, FreshNode]) -> Simulation:
             labels={**node.labels, HOSTNAME_LABEL: name},
             taints=node.taints,
             allocatable=node.allocatable,
+            volume_limits=node.volume_limits,
         )
         for name, node in nodes.items()
     ]

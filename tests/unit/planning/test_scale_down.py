@@ -180,7 +180,7 @@ NEVER = ScaleDownSettings(enabled=False)
             id="no place",
         ),
         pytest.param(
-            world({"a": running(1, shape(10, unmodelled=(Unmodelled.VOLUMES,))), "b": []}),
+            world({"a": running(1, shape(10, unmodelled=(Unmodelled.RESOURCE_CLAIMS,))), "b": []}),
             BlockReason.NOT_MODELLED,
             "where it could go is not simulated: VolumeBinding",
             id="constraints that are not modelled",

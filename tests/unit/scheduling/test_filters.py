@@ -20,9 +20,14 @@ def misfit(one: PodShape, on: NodeRecord, *residents: PodShape) -> Misfit | None
 
 
 def test_filters_stand_in_the_schedulers_order() -> None:
-    order = [each.plugin for each in FILTERS if each is not FILTERS[0]]
-    assert order == list(Plugin)
-    assert FILTERS[0].plugin is Plugin.NODE_AFFINITY
+    before, after = FILTERS[:4], FILTERS[4:]
+    assert [each.plugin for each in before] == [
+        Plugin.VOLUME_RESTRICTIONS,
+        Plugin.VOLUME_BINDING,
+        Plugin.VOLUME_ZONE,
+        Plugin.NODE_AFFINITY,
+    ]
+    assert [each.plugin for each in after] == list(Plugin)
 
 
 @pytest.mark.parametrize(
@@ -203,9 +208,9 @@ def test_a_pod_that_names_its_node_goes_nowhere_else() -> None:
 
 
 def test_what_is_not_modelled_is_named_last() -> None:
-    both = (Unmodelled.POD_AFFINITY, Unmodelled.VOLUMES)
+    both = (Unmodelled.POD_AFFINITY, Unmodelled.RESOURCE_CLAIMS)
     assert misfit(shape(unmodelled=both), node("n")) == Misfit(
-        Plugin.NOT_MODELLED, "InterPodAffinity, VolumeBinding"
+        Plugin.NOT_MODELLED, "InterPodAffinity, DynamicResources"
     )
     assert misfit(shape({"cpu": 9999}, unmodelled=both), node("n")) == Misfit(
         Plugin.NODE_RESOURCES_FIT, "cpu", 9999, 4000

@@ -55,7 +55,10 @@ def template(*taints: str, startup: tuple[str, ...] = ()) -> Template:
         ),
         pytest.param((), shape({"cpu": 4001}), False, id="not where it can never fit"),
         pytest.param(
-            (), shape({"cpu": 1}, unmodelled=(Unmodelled.VOLUMES,)), True, id="counted when not modelled"
+            (),
+            shape({"cpu": 1}, unmodelled=(Unmodelled.RESOURCE_CLAIMS,)),
+            True,
+            id="counted when not modelled",
         ),
     ],
 )

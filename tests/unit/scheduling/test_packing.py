@@ -106,7 +106,7 @@ CPU_BOUND_NODE = FreshNode(allocatable={"cpu": 1_000, "memory": 5_000 * MIB, "po
         ),
         pytest.param(
             SMALL_NODE,
-            [(shape(unmodelled=(Unmodelled.VOLUMES,)), 3)],
+            [(shape(unmodelled=(Unmodelled.RESOURCE_CLAIMS,)), 3)],
             0,
             id="nothing is bought for what is not modelled",
         ),

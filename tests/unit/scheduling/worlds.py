@@ -98,7 +98,7 @@ shapes: st.SearchStrategy[PodShape] = st.builds(
         st.lists(host_ports, max_size=2, unique_by=lambda p: (p.protocol, p.port)).map(tuple), ()
     ),
     required_node_name=rarely(rarely(st.sampled_from(NAMES), ""), ""),
-    unmodelled=rarely(rarely(st.just((Unmodelled.VOLUMES,)), ()), ()),
+    unmodelled=rarely(rarely(st.just((Unmodelled.RESOURCE_CLAIMS,)), ()), ()),
     repels_others=st.booleans(),
 )
 

@@ -15,10 +15,8 @@ from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
 from springtide.scheduling.nodes import NodeTable
 from springtide.scheduling.state import State
+from springtide.scheduling.terms import NAME_FIELD, matches_terms
 from springtide.scheduling.verdict import Misfit, Plugin
-
-NAME_FIELD = "metadata.name"
-"""The only node field that matchFields can refer to."""
 
 _LONGEST_SUBJECT = 200
 _SYMBOLS = {NodeSelectorOperator.GT: ">", NodeSelectorOperator.LT: "<"}
@@ -58,36 +56,8 @@ def _judge(shape: PodShape, nodes: NodeTable) -> BoolArray:
     for key, value in shape.node_selector.items():
         matched &= nodes.column(key).satisfies(_equals(key, value))
     if shape.node_affinity is not None:
-        matched &= _any_term(shape.node_affinity, nodes)
+        matched &= matches_terms(shape.node_affinity, nodes)
     return matched
-
-
-def _any_term(terms: tuple[NodeSelectorTerm, ...], nodes: NodeTable) -> BoolArray:
-    matched = np.zeros(len(nodes), dtype=np.bool_)
-    for term in terms:
-        if term.expressions or term.fields:  # an empty term matches no node
-            matched |= _term(term, nodes)
-    return matched
-
-
-def _term(term: NodeSelectorTerm, nodes: NodeTable) -> BoolArray:
-    matched = np.ones(len(nodes), dtype=np.bool_)
-    for requirement in term.expressions:
-        matched &= nodes.column(requirement.key).satisfies(requirement)
-    for requirement in term.fields:
-        matched &= _field(requirement, nodes)
-    return matched
-
-
-def _field(requirement: NodeRequirement, nodes: NodeTable) -> BoolArray:
-    """matchFields: In and NotIn with exactly one value; anything else is invalid and matches no node."""
-    if len(requirement.values) == 1 and requirement.key == NAME_FIELD:
-        named = nodes.named(requirement.values)
-        if requirement.operator is NodeSelectorOperator.IN:
-            return named
-        if requirement.operator is NodeSelectorOperator.NOT_IN:
-            return ~named
-    return np.zeros(len(nodes), dtype=np.bool_)
 
 
 def _equals(key: str, value: str) -> NodeRequirement:
@@ -152,7 +122,7 @@ def objections(shape: PodShape, state: State, index: int) -> tuple[Misfit, ...]:
         for key, value in sorted(shape.node_selector.items())
         if not nodes.column(key).satisfies(_equals(key, value))[index]
     ]
-    if shape.node_affinity is not None and not _any_term(shape.node_affinity, nodes)[index]:
+    if shape.node_affinity is not None and not matches_terms(shape.node_affinity, nodes)[index]:
         subjects.append(affinity_text(shape.node_affinity))
     return tuple(Misfit(plugin=Plugin.NODE_AFFINITY, subject=subject) for subject in subjects)
 

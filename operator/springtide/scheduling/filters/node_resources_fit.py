@@ -20,14 +20,14 @@ from springtide.scheduling.verdict import Misfit, Plugin
 def mask(shape: PodShape, state: State) -> BoolArray | None:
     usage = state.usage
     fits = np.ones(len(state.nodes), dtype=np.bool_)
-    for row, amount in usage.axis.demand(shape):
+    for row, amount in usage.axis.requests(shape):
         fits &= usage.free(row) >= amount
     return fits
 
 
 def limit(shape: PodShape, state: State) -> IntArray | None:
     usage = state.usage
-    (pods_row, _), *requested = usage.axis.demand(shape)
+    (pods_row, _), *requested = usage.axis.requests(shape)
     room = np.maximum(usage.free(pods_row), 0)
     for row, amount in requested:
         # Floor division of a negative number is negative: cut off at 0 below.
@@ -41,7 +41,7 @@ def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit
     names = usage.axis.names()
     misfits: dict[Misfit, int] = {}
     left = rejected
-    for row, amount in usage.axis.demand(shape):
+    for row, amount in usage.axis.requests(shape):
         free = usage.free(row)[left]
         short = free < amount
         if short.any():
@@ -56,7 +56,7 @@ def objections(shape: PodShape, state: State, index: int) -> tuple[Misfit, ...]:
     """Every resource that is short on the node."""
     usage = state.usage
     names = usage.axis.names()
-    free = ((row, amount, int(usage.free(row)[index])) for row, amount in usage.axis.demand(shape))
+    free = ((row, amount, int(usage.free(row)[index])) for row, amount in usage.axis.requests(shape))
     return tuple(
         Misfit(Plugin.NODE_RESOURCES_FIT, subject=names[row], requested=amount, free=left)
         for row, amount, left in free
