@@ -39,6 +39,8 @@ class Withdrawn(Exception):
 
 def removal_of(node: NodeRecord) -> RemovalInFlight | None:
     """The removal of ours that this node's annotation tells of, hard taint or not."""
+    if REMOVAL not in node.annotations:
+        return None  # nearly every node, and every pass asks this of all
     try:
         record = load_record(node.annotations)
     except UnreadableRecord:
@@ -56,7 +58,9 @@ def in_flight(node: str, record: RemovalRecord) -> RemovalInFlight:
 
 def unneeded_since(node: NodeRecord) -> datetime | None:
     """Since when the node is unneeded, by the soft taint; None unless it is there and we wrote it."""
-    written = node.annotations.get(UNNEEDED_SINCE_ANNOTATION, "")
+    written = node.annotations.get(UNNEEDED_SINCE_ANNOTATION)
+    if not written:
+        return None  # nearly every node, and every pass asks this of all
     values = {
         taint.value
         for taint in node.taints

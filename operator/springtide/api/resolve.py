@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from springtide.api.model import apply_overrides
 from springtide.api.nodepool import NodePoolSpec
@@ -57,9 +57,20 @@ def effective(
         mode=settings.mode,
         min_size=min_size,
         max_size=max_size,
-        scale_up=ScaleUpOverrides.model_validate(asdict(settings.scale_up)),
-        scale_down=ScaleDownOverrides.model_validate(asdict(settings.scale_down)),
+        scale_up=_shown_scale_up(settings.scale_up),
+        scale_down=_shown_scale_down(settings.scale_down),
     )
+
+
+# Equal for most pools, the same in every pass.
+@lru_cache(maxsize=512)
+def _shown_scale_up(settings: ScaleUpSettings) -> ScaleUpOverrides:
+    return ScaleUpOverrides.model_validate(asdict(settings))
+
+
+@lru_cache(maxsize=512)
+def _shown_scale_down(settings: ScaleDownSettings) -> ScaleDownOverrides:
+    return ScaleDownOverrides.model_validate(asdict(settings))
 
 
 def stricter(one: Mode, other: Mode) -> Mode:
@@ -67,11 +78,14 @@ def stricter(one: Mode, other: Mode) -> Mode:
     return max(one, other, key=MODE_STRICTNESS.__getitem__)
 
 
-def contradictions(settings: PoolSettings) -> Iterator[Problem]:
+@lru_cache(maxsize=512)
+def contradictions(settings: PoolSettings) -> tuple[Problem, ...]:
     """Rules broken by the combination though neither pool nor policy breaks them alone, as seen from the
     pool.
 
     Example: the pool lengthens backoff.initial beyond the policy's backoff.max.
     """
-    yield from broken_rules(settings.scale_up, path="spec.scaleUp")
-    yield from broken_rules(settings.scale_down, path="spec.scaleDown")
+    return (
+        *broken_rules(settings.scale_up, path="spec.scaleUp"),
+        *broken_rules(settings.scale_down, path="spec.scaleDown"),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -89,9 +90,17 @@ def broken_rules(value: object, *, path: str) -> Iterator[Problem]:
 
 
 def _children(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, BaseModel):
-        for name, info in type(value).model_fields.items():
-            yield info.alias or name, getattr(value, name)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield to_camel(field.name), getattr(value, field.name)
+    kind: Any = type(value)
+    for name, alias in _fields(kind):
+        yield alias, getattr(value, name)
+
+
+# Every pass judges every pool: the names of the fields are worked out once.
+@lru_cache(maxsize=256)
+def _fields(kind: type) -> tuple[tuple[str, str], ...]:
+    """The fields of a model or settings dataclass: their names in Python and in JSON; of other types none."""
+    if issubclass(kind, BaseModel):
+        return tuple((name, info.alias or name) for name, info in kind.model_fields.items())
+    if dataclasses.is_dataclass(kind):
+        return tuple((field.name, to_camel(field.name)) for field in dataclasses.fields(kind))
+    return ()

@@ -7,6 +7,7 @@ mirror pods, and our own prefix.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 SAFE_TO_EVICT_LOCAL_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
@@ -32,6 +33,8 @@ _KEPT_PREFIXES = (
 _NONE: Mapping[str, str] = {}
 
 
+# The same few keys come with every object.
+@lru_cache(maxsize=4096)
 def is_kept(key: str) -> bool:
     """Whether records carry this annotation."""
     return key in _KEPT_KEYS or key.startswith(_KEPT_PREFIXES)
