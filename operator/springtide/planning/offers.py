@@ -56,6 +56,13 @@ class Offer:
         """What is on each node, one entry for each."""
         return [contents for each in self.packing.bins for contents in [each.contents] * each.nodes]
 
+    def nodes_by_site(self) -> list[tuple[tuple[GroupKey, ...], list[Contents]]]:
+        """The same for each site of the candidate: its groups, and the nodes to be spread over them."""
+        by_site: list[list[Contents]] = [[] for _ in self.candidate.sites]
+        for each in self.packing.bins:
+            by_site[each.site] += [each.contents] * each.nodes
+        return list(zip(self.candidate.sites.values(), by_site, strict=True))
+
     def put(self, landscape: Landscape, key: GroupKey, nodes: Sequence[Contents]) -> None:
         """Add these of its nodes, as nodes of one of the candidate's groups, with their pods."""
         bins = tuple(Bin(nodes=1, contents=contents) for contents in nodes)

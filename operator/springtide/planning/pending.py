@@ -44,7 +44,11 @@ class Demand:
 
     def but(self, others: Demand) -> Demand:
         """Without the pods of another part of the same demand."""
-        gone = {pod.uid for pod in others.pods}
+        return self.but_pods(others.pods)
+
+    def but_pods(self, pods: Iterable[PodRecord]) -> Demand:
+        """Without these of its pods."""
+        gone = {pod.uid for pod in pods}
         return replace(self, pods=tuple(pod for pod in self.pods if pod.uid not in gone)) if gone else self
 
 

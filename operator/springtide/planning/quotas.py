@@ -90,9 +90,9 @@ class Quota:
 class Means:
     """What quotas must know of the groups."""
 
-    capacity: Callable[[int, int], int]
-    """(ask's index, cell's index) -> how many pods its new nodes may hold at most; 0: the shape does not fit them, or
-    the groups may not grow."""
+    capacity: Callable[[int], IntArray]
+    """Ask's index -> (cells,) how many of its pods new nodes may hold at most; 0: the shape does not fit them, or the
+    groups may not grow."""
     choose: Callable[[Sequence[int], Sequence[int]], int]
     """(asks that must be together, cells that could hold them) -> the cell to prefer; both not empty."""
     obstacle: Callable[[str, str], str]
@@ -170,9 +170,7 @@ class _Allotter:
 
     def _quota(self, number: int) -> Quota:
         shape, count = self.asks[number].shape, self.asks[number].count
-        room = np.array(
-            [min(count, self.means.capacity(number, cell)) for cell in range(len(self.cells))], dtype=np.int64
-        )
+        room = np.minimum(self.means.capacity(number), count)
         if not room.any():
             return Quota({}, left=count)
         room, why = self._near_room(number, room)
@@ -248,13 +246,12 @@ class _Allotter:
     def _held(self, family: Sequence[int], keys: Sequence[str], cell: int) -> int:
         """How many of these pods the domain of the cell can hold, each shape for itself."""
         labels = self.cells[cell].labels
-        together = [
-            other
-            for other, each in enumerate(self.cells)
-            if all(each.labels.get(key) == labels.get(key) for key in keys)
-        ]
+        together = np.array(
+            [all(each.labels.get(key) == labels.get(key) for key in keys) for each in self.cells]
+        )
         return sum(
-            min(self.asks[n].count, sum(self.means.capacity(n, other) for other in together)) for n in family
+            min(self.asks[number].count, int((self.means.capacity(number) * together).sum()))
+            for number in family
         )
 
     def _lightest(self, cells: Sequence[int]) -> list[int]:

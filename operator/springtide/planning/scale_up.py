@@ -1,35 +1,41 @@
 """Scale-up: what to buy for the pods that fit nowhere.
 
-Until nothing more helps: one expansion option for each candidate, made by packing all still pending shapes on it; the
-expander chain chooses one; it is applied to the landscape. So one pass may buy from many groups. Policies take turns,
-the oldest first: a pod is served by the oldest policy that has an option for it (docs/decisions/003).
+Purchases are decided by springtide.planning.buying. Policies take turns, the oldest first: a pod is served by the oldest
+policy that has an option for it (docs/decisions/003).
+
+Where pods have rules over zones, they are bought for in two rounds. First come those that such rules speak of but do
+not bind: once they have a place, it is known where. Then all others, those that are bound cut into lots by quotas
+(docs/decisions/009). When a lot cannot be served whole (a bound on sizes that several zones share), quotas are made
+again with what could be served as the most that may go there, so that no zone gets more than the others allow.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-
-import numpy as np
+from typing import Final
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
-from springtide.planning.appraisal import Appraisal
-from springtide.planning.balancing import Bin as BalanceBin
-from springtide.planning.balancing import spread
 from springtide.planning.basket import Basket
-from springtide.planning.catalog import Candidate, Catalog
-from springtide.planning.expanders import Choice, choose
-from springtide.planning.families import node_size
+from springtide.planning.bounds import is_bound, watched
+from springtide.planning.buying import Buying
+from springtide.planning.catalog import Catalog
+from springtide.planning.census import PodCensus
+from springtide.planning.eligibility import Refusal
 from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger
-from springtide.planning.offers import Contents, Offer
-from springtide.planning.pending import Demand, closed_to_some
+from springtide.planning.lots import Lot, lots_of
+from springtide.planning.pending import Demand
+from springtide.planning.quotas import Quota, allot
 from springtide.planning.readiness import GroupState
-from springtide.planning.shortlist import Shortlist, is_plain
-from springtide.scheduling.packing import Packing, pack
+from springtide.planning.terrain import Terrain
+from springtide.scheduling.packing import Packing
+from springtide.scheduling.rules import Rulebook
+
+_ATTEMPTS: Final = 5
+"""How often quotas are made again because some lot found less room than was thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Served:
     """Those that no group could help."""
     used: frozenset[GroupKey] = frozenset()
     """Groups bought from for the others."""
+    why: str = ""
+    """Why rules over domains keep those that are left away, where they do."""
 
 
 @dataclass
@@ -53,11 +61,14 @@ class ScaleUp:
     basket: Basket
     catalog: Catalog
     plan_id: str
+    refusals: Mapping[GroupKey, Refusal | None] = field(default_factory=dict)
+    """Why groups that are not eligible may not grow: told to users whose pods must wait for a zone."""
     _left: list[Demand] = field(default_factory=list)
     _used: defaultdict[int, set[GroupKey]] = field(default_factory=lambda: defaultdict(set))
-    _offered: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
+    _why: dict[int, str] = field(default_factory=dict)
+    _turns: list[tuple[PolicyView, list[GroupState]]] = field(default_factory=list)
     _packings: dict[object, Packing] = field(default_factory=dict)
-    _step: int = 0
+    _rounds: int = 0
 
     def serve(
         self,
@@ -68,91 +79,123 @@ class ScaleUp:
     ) -> list[Served]:
         """Buy for the demands from eligible groups; one result for each demand, in order."""
         self._left = list(demands)
-        by_policy: defaultdict[str, list[GroupState]] = defaultdict(list)
-        for state in eligible:
-            by_policy[state.pool.policy].append(state)
-        for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.name)):
-            if by_policy[policy.name]:
-                self._serve_by(policy, by_policy[policy.name])
+        self._turns = _turns(eligible, policies)
+        shapes = [demand.shape for demand in demands]
+        if any(is_bound(shape) for shape in shapes):
+            speaking_of = watched(shapes, PodCensus(self.landscape.simulation).namespaces)
+            self._buy(
+                [
+                    Lot(number, demand)
+                    for number, demand in enumerate(demands)
+                    if speaking_of[number] and not is_bound(demand.shape)
+                ]
+            )
+            self._buy_by_quotas()
+        else:
+            self._buy([Lot(number, demand) for number, demand in enumerate(demands)])
         return [
-            Served(demand=demand, left=left, used=frozenset(self._used[number]))
+            Served(
+                demand=demand,
+                left=left,
+                used=frozenset(self._used[number]),
+                why=self._why.get(number, "") if left.count else "",
+            )
             for number, (demand, left) in enumerate(zip(demands, self._left, strict=True))
         ]
 
-    def _serve_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
-        shapes = [demand.shape for demand in self._left if demand.count]
-        appraisal = Appraisal(policy, self.catalog, states, closed_to_some(self._left))
-        candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart)
-        shortlist = Shortlist(candidates, self._left, catalog=self.catalog, appraisal=appraisal)
-        while offers := self._offers(shortlist, appraisal):
-            choice = choose(
-                [offer.option for offer in offers],
-                policy.spec.expanders,
-                seed=f"{self.plan_id}/{self._step}",
+    # --- rounds ---------------------------------------------------------------------------------------------
+
+    def _buy(self, lots: Sequence[Lot]) -> None:
+        """Buy for these lots wherever it is best."""
+        if lots:
+            self._commit(self._attempt(lots, self._rulebook(), None))
+
+    def _buy_by_quotas(self) -> None:
+        """Buy for all that is left, zone by zone where rules demand it."""
+        rulebook = self._rulebook()
+        most: dict[tuple[int, int], int] = {}
+        for _ in range(_ATTEMPTS):
+            terrain = self._terrain(most)
+            quotas = allot(
+                terrain.asks,
+                terrain.cells,
+                census=PodCensus(self.landscape.simulation),
+                means=terrain.means(),
             )
-            self._step += 1
-            self._accept(next(offer for offer in offers if offer.option is choice.option), choice)
+            attempt = self._attempt(lots_of(self._left, quotas), rulebook, terrain)
+            short = _short(attempt)
+            if not short:
+                break
+            most |= short
+        self._explain(quotas)
+        self._commit(attempt)
 
-    def _offers(self, shortlist: Shortlist, appraisal: Appraisal) -> list[Offer]:
-        """What the candidates worth packing would hold now; those without room, or that hold nothing, left out."""
-        left = np.array([demand.count for demand in self._left], dtype=np.int64)
-        offers = (
-            self._offer(shortlist.candidates[number], shortlist.asking(number, left), appraisal)
-            for number in shortlist.promising(left, self._room)
+    def _attempt(self, lots: Sequence[Lot], rulebook: Rulebook, terrain: Terrain | None) -> Buying:
+        self._rounds += 1
+        attempt = Buying(
+            catalog=self.catalog,
+            ledger=self.ledger.fork(),
+            rulebook=rulebook,
+            lots=lots,
+            seed=self.plan_id if self._rounds == 1 else f"{self.plan_id}/{self._rounds}",
+            cells=terrain.cell_of if terrain is not None else {},
+            packings=self._packings,
         )
-        return [offer for offer in offers if offer is not None and offer.packing.nodes]
+        for policy, states in self._turns:
+            attempt.buy(policy, states)
+        return attempt
 
-    def _offer(self, candidate: Candidate, asking: Sequence[int], appraisal: Appraisal) -> Offer | None:
-        room = self._room(candidate)
-        if room <= 0:
-            return None
-        state = (room, tuple((number, self._left[number].count) for number in asking))
-        known = self._offered.get(candidate.keys)
-        if known is None or known[0] != state:
-            packing = self._packed(candidate, asking, room)
-            offer = appraisal.appraised(Offer.of(candidate, self._left, asking, packing))
-            known = self._offered[candidate.keys] = (state, offer)
-        return known[1]
+    def _terrain(self, most: Mapping[tuple[int, int], int]) -> Terrain:
+        return Terrain(
+            demands=self._left,
+            turns=self._turns,
+            catalog=self.catalog,
+            ledger=self.ledger,
+            refusals=self.refusals,
+            most=most,
+        )
 
-    def _packed(self, candidate: Candidate, asking: Sequence[int], room: int) -> Packing:
-        """Candidates whose nodes are equal for plain pods share a packing that none of them lacks the room for."""
-        demands = [(self._left[number].shape, self._left[number].count) for number in asking]
-        alike = (node_size(candidate.fresh), tuple(zip(asking, (count for _, count in demands), strict=True)))
-        known = self._packings.get(alike)
-        if known is not None and known.nodes < room:
-            return known
-        packing = pack(candidate.fresh, demands, max_nodes=room)
-        if packing.nodes < room and all(is_plain(shape) for shape, _ in demands):
-            self._packings[alike] = packing
-        return packing
+    def _rulebook(self) -> Rulebook:
+        """The rules between the pods that are left, the new nodes' daemon pods, and those that run."""
+        shapes = [demand.shape for demand in self._left if demand.count]
+        daemons = [shape for fresh in self.landscape.fresh.values() for shape in fresh.daemon_shapes]
+        return Rulebook.of([*shapes, *daemons], PodCensus(self.landscape.simulation))
 
-    def _room(self, candidate: Candidate) -> int:
-        return self.ledger.room(*candidate.keys).nodes
+    # --- results --------------------------------------------------------------------------------------------
 
-    def _accept(self, offer: Offer, choice: Choice) -> None:
-        """Spread the nodes over the candidate's groups, put the pods on them, count everything."""
-        nodes = offer.nodes()
-        keys = offer.candidate.keys
-        bins = [self._balance_bin(key) for key in keys]
-        queue = iter(nodes)
-        for key, share in spread(len(nodes), bins, pool_rooms=self.ledger.pool_rooms(keys)).items():
-            part = list(islice(queue, share))
-            offer.put(self.landscape, key, part)
-            self.ledger.buy(key, share)
-            self.basket.add(key, nodes=share, pods=self._take(offer, key, part), story=choice.story)
+    def _commit(self, attempt: Buying) -> None:
+        """Make an attempt's decisions the run's."""
+        for bought in attempt.bought:
+            bought.offer.put(self.landscape, bought.key, bought.nodes)
+            self.ledger.buy(bought.key, len(bought.nodes))
+            pods: list[PodRecord] = []
+            for lot, taken in bought.lots.items():
+                number = attempt.lots[lot].number
+                pods += taken
+                self._used[number].add(bought.key)
+                self._left[number] = self._left[number].but_pods(taken)
+            self.basket.add(bought.key, nodes=len(bought.nodes), pods=pods, story=bought.story)
 
-    def _balance_bin(self, key: GroupKey) -> BalanceBin[GroupKey]:
-        return BalanceBin(key, self.ledger.target(key), self.ledger.room(key).nodes, pool=key[0])
+    def _explain(self, quotas: Sequence[Quota | None]) -> None:
+        for number, quota in enumerate(quotas):
+            if quota is not None and quota.why:
+                self._why[number] = quota.why
 
-    def _take(self, offer: Offer, key: GroupKey, nodes: Sequence[Contents]) -> list[PodRecord]:
-        """Take the pods on these nodes out of what is left."""
-        counts: defaultdict[int, int] = defaultdict(int)
-        for contents in nodes:
-            for place, count in contents:
-                counts[offer.asking[place]] += count
-        pods: list[PodRecord] = []
-        for number, count in counts.items():
-            pods += self._left[number].pods[:count]
-            self._left[number] = self._left[number].without(count)
-            self._used[number].add(key)
-        return pods
+
+def _turns(
+    eligible: Iterable[GroupState], policies: Sequence[PolicyView]
+) -> list[tuple[PolicyView, list[GroupState]]]:
+    by_policy: defaultdict[str, list[GroupState]] = defaultdict(list)
+    for state in eligible:
+        by_policy[state.pool.policy].append(state)
+    ordered = sorted(policies, key=lambda policy: (policy.created_at, policy.name))
+    return [(policy, by_policy[policy.name]) for policy in ordered if by_policy[policy.name]]
+
+
+def _short(attempt: Buying) -> dict[tuple[int, int], int]:
+    """(demand's number, cell) -> how many pods were served there, where that was not the whole lot."""
+    return {
+        (lot.number, lot.cell): lot.demand.count - left.count
+        for lot, left in zip(attempt.lots, attempt.left, strict=True)
+        if lot.cell is not None and left.count
+    }

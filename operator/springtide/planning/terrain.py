@@ -1,0 +1,168 @@
+"""The terrain: where new nodes could stand, as cells; what they could hold; what keeps groups from growing there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from springtide.cluster.snapshot import PolicyView
+from springtide.planning.appraisal import Appraisal
+from springtide.planning.bounds import topology_keys
+from springtide.planning.catalog import Catalog
+from springtide.planning.eligibility import Refusal
+from springtide.planning.expanders import choose
+from springtide.planning.families import node_size
+from springtide.planning.landscape import GroupKey
+from springtide.planning.limits import Ledger
+from springtide.planning.offers import Offer
+from springtide.planning.pending import Demand, closed_to_some
+from springtide.planning.quotas import Ask, Cell, Means
+from springtide.planning.readiness import GroupState
+from springtide.scheduling.arrays import IntArray
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """The cells of the groups that may grow, for some demands."""
+
+    demands: Sequence[Demand]
+    turns: Sequence[tuple[PolicyView, Sequence[GroupState]]]
+    """Policies in the order in which they serve, with their groups that may grow."""
+    catalog: Catalog
+    ledger: Ledger
+    refusals: Mapping[GroupKey, Refusal | None]
+    """Of all groups; None for those that may grow."""
+    most: Mapping[tuple[int, int], int]
+    """(demand's index, cell's index) -> most pods that an earlier attempt found room for."""
+
+    @cached_property
+    def asks(self) -> list[Ask]:
+        return [Ask(demand.shape, demand.count) for demand in self.demands]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """In the order in which their first groups stand."""
+        found: dict[tuple[str | None, ...], list[GroupKey]] = {}
+        for key in self._keys:
+            labels = self.catalog.fresh[key].labels
+            found.setdefault(tuple(labels.get(each) for each in self._topology), []).append(key)
+        return [
+            Cell(
+                labels={
+                    key: value for key, value in zip(self._topology, values, strict=True) if value is not None
+                },
+                keys=tuple(keys),
+            )
+            for values, keys in found.items()
+        ]
+
+    @cached_property
+    def cell_of(self) -> Mapping[GroupKey, int]:
+        return {key: number for number, cell in enumerate(self.cells) for key in cell.keys}
+
+    def means(self) -> Means:
+        """What quotas ask of the groups."""
+        return Means(capacity=self.capacity, choose=self.chosen, obstacle=self.obstacle)
+
+    # --- capacity -------------------------------------------------------------------------------------------
+
+    def capacity(self, number: int) -> IntArray:
+        """(cells,) How many pods of the demand new nodes may hold at most, each cell for itself."""
+        demand = self.demands[number]
+        held = self.catalog.rooms(demand.shape, self._keys) * self._nodes
+        if demand.closed_pools:
+            held = held * np.array([key[0] not in demand.closed_pools for key in self._keys])
+        capacity: IntArray = np.minimum(
+            np.bincount(
+                self._cell_numbers, weights=np.minimum(held, demand.count), minlength=len(self.cells)
+            ),
+            demand.count,
+        ).astype(np.int64)
+        for cell in range(len(self.cells)):
+            most = self.most.get((number, cell))
+            if most is not None:
+                capacity[cell] = min(int(capacity[cell]), most)
+        return capacity
+
+    @cached_property
+    def _keys(self) -> list[GroupKey]:
+        return [state.key for _, states in self.turns for state in states if state.key in self.catalog.fresh]
+
+    @cached_property
+    def _topology(self) -> tuple[str, ...]:
+        return tuple(sorted(topology_keys(demand.shape for demand in self.demands)))
+
+    @cached_property
+    def _nodes(self) -> IntArray:
+        """(groups,) How many nodes each may still get, by itself."""
+        return np.array([self.ledger.room(key).nodes for key in self._keys], dtype=np.int64)
+
+    @cached_property
+    def _cell_numbers(self) -> IntArray:
+        return np.array([self.cell_of[key] for key in self._keys], dtype=np.int64)
+
+    # --- preference -----------------------------------------------------------------------------------------
+
+    def chosen(self, numbers: Sequence[int], cells: Sequence[int]) -> int:
+        """The cell whose groups' best offer for these demands the expanders prefer; the first where all offer the
+        same nodes."""
+        if len({self._assortment(cell) for cell in cells}) == 1:
+            return cells[0]
+        demands = [self.demands[number] for number in numbers]
+        shapes = [demand.shape for demand in demands]
+        for policy, states in self.turns:
+            appraisal = Appraisal(policy, self.catalog, states, closed_to_some(demands))
+            offers: list[tuple[Offer, int]] = []
+            for cell in cells:
+                here = [state for state in states if self.cell_of.get(state.key) == cell]
+                for candidate in self.catalog.candidates(here, shapes, apart=appraisal.apart):
+                    asking = [
+                        n
+                        for n, demand in enumerate(demands)
+                        if candidate.pool not in demand.closed_pools
+                        and self.catalog.fits(demand.shape, candidate.keys[0])
+                    ]
+                    room = self.ledger.room(*candidate.keys).nodes
+                    offer = appraisal.appraised(Offer.made(candidate, demands, asking, max_nodes=room))
+                    if offer.packing.nodes:
+                        offers.append((offer, cell))
+            if offers:
+                # Which cell was lightest decides ties, not the lot.
+                choice = choose([offer.option for offer, _ in offers], policy.spec.expanders, seed="")
+                return next(cell for offer, cell in offers if offer.option is choice.option)
+        return cells[0]
+
+    def _assortment(self, cell: int) -> frozenset[object]:
+        return frozenset(
+            (node_size(self.catalog.fresh[key]), self._price_of.get(key))
+            for key in self.cells[cell].keys
+        )
+
+    @cached_property
+    def _price_of(self) -> Mapping[GroupKey, float | None]:
+        return {
+            state.key: state.group.template.hourly_price if state.group.template is not None else None
+            for _, states in self.turns
+            for state in states
+        }
+
+    # --- obstacles ------------------------------------------------------------------------------------------
+
+    def obstacle(self, topology_key: str, domain: str) -> str:
+        """Why no more nodes come to a domain: what holds its groups back, or that there is none."""
+        refusal = ""
+        for key, fresh in self.catalog.fresh.items():
+            if fresh.labels.get(topology_key) != domain:
+                continue
+            found = self.refusals.get(key)
+            if found is not None:
+                refusal = refusal or f"group {key[1]}: {found.refusal.value} {found.detail}".rstrip()
+            elif key in self.cell_of:
+                room = self.ledger.room(key)
+                if room.refusal is None:
+                    return ""
+                refusal = refusal or f"group {key[1]}: {room.refusal.value} {room.detail}".rstrip()
+        return refusal or "no group adds nodes there"
