@@ -341,8 +341,8 @@ BAD_POLICIES = (
         id="unknown expander",
         manifest=policy(expanders=["cheapest"]),
         field="spec.expanders[0]",
-        remedy="use one of 'random', 'most-pods', 'least-waste' or 'least-nodes'",
-        server='supported values: "random", "most-pods", "least-waste", "least-nodes"',
+        remedy="use one of 'random', 'most-pods', 'least-waste', 'least-nodes', 'price' or 'priority'",
+        server='supported values: "random", "most-pods", "least-waste", "least-nodes", "price", "priority"',
     ),
     Bad(
         id="the same expander twice",

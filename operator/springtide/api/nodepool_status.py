@@ -207,6 +207,16 @@ class Decision(ApiModel):
     """The decision in one line with its numbers."""
 
 
+class SimilarPool(ApiModel):
+    """Another pool of the same policy, compared with this one."""
+
+    name: ShortText
+    """Name of the other NodePool."""
+    difference: LongText | None = None
+    """The first thing that keeps the two from sharing purchases, e.g. "allocatable memory differs by
+    7.2 % > 5 %"; absent: they do share them."""
+
+
 class EffectiveSettings(ApiModel):
     """The settings in force: the policy's, overridden by the pool's."""
 
@@ -248,6 +258,11 @@ class NodePoolStatus(ApiModel):
     hourly_cost: Quantity | None = None
     """What the pool costs an hour at its present size, in the policy's currency; absent when a price is
     unknown."""
+    similar_pools: Annotated[
+        tuple[SimilarPool, ...], Field(max_length=16, json_schema_extra=list_map("name"))
+    ] = ()
+    """With a policy that has balanceSimilarPools: how this pool compares with the policy's others; not all
+    when there are many."""
     last_scale_up_time: Time | None = None
     """When nodes were last bought; delayAfterAdd counts from here."""
     last_scale_down_time: Time | None = None

@@ -7,13 +7,13 @@ transitive, so a family is the groups that are similar to its oldest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from springtide.cluster.snapshot import PolicyView, PoolView
+from springtide.cluster.snapshot import PolicyView, PoolView, Snapshot
 from springtide.planning.landscape import GroupKey
 from springtide.planning.plan import SimilarPool
 from springtide.planning.readiness import GroupState
@@ -81,38 +81,36 @@ class Families:
 
 
 def similar_pools(
-    policy: PolicyView, pools: Iterable[PoolView], fresh: Mapping[GroupKey, FreshNode]
+    snapshot: Snapshot, fresh: Mapping[GroupKey, FreshNode]
 ) -> dict[str, tuple[SimilarPool, ...]]:
-    """For each of the policy's pools, what a comparison with the others says: their most similar groups speak for them.
+    """For each pool whose policy balances similar pools, how it compares with the policy's others."""
+    compared: dict[str, tuple[SimilarPool, ...]] = {}
+    for policy in snapshot.policies:
+        if policy.spec.balance_similar_pools:
+            mine = [pool for pool in snapshot.pools if pool.policy == policy.name]
+            samples = {pool.name: _samples(pool, fresh) for pool in mine}
+            for pool in mine:
+                others = islice((each for each in mine if each is not pool), MAX_COMPARED)
+                compared[pool.name] = tuple(
+                    SimilarPool(each.name, _between(policy, pool, each, samples)) for each in others
+                )
+    return compared
 
-    Empty unless the policy balances similar pools, for there is nothing to explain then.
-    """
-    if not policy.spec.balance_similar_pools:
-        return {}
-    mine = [pool for pool in pools if pool.policy == policy.name]
-    samples = {
-        pool.name: list(
-            {
-                node_size(fresh[pool.name, group.id]): Sample.of(fresh[pool.name, group.id])
-                for group in pool.groups
-                if (pool.name, group.id) in fresh
-            }.values()
-        )
-        for pool in mine
-    }
-    return {
-        pool.name: tuple(
-            SimilarPool(pool=other.name, difference=_between(policy, pool, other, samples))
-            for other in islice((each for each in mine if each is not pool), MAX_COMPARED)
-        )
-        for pool in mine
-    }
+
+def _samples(pool: PoolView, fresh: Mapping[GroupKey, FreshNode]) -> Sequence[Sample]:
+    """One for each size of node that the pool has."""
+    sizes: dict[object, Sample] = {}
+    for group in pool.groups:
+        node = fresh.get((pool.name, group.id))
+        if node is not None:
+            sizes.setdefault(node_size(node), Sample.of(node))
+    return tuple(sizes.values())
 
 
 def _between(
     policy: PolicyView, pool: PoolView, other: PoolView, samples: Mapping[str, Sequence[Sample]]
 ) -> str:
-    """What keeps two pools apart; empty: nothing does."""
+    """What keeps two pools apart: the first difference, if no node of the one is similar to one of the other."""
     if pool.provider != other.provider:
         return f"provider: {pool.provider} ≠ {other.provider}"
     first = ""

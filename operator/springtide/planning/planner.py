@@ -16,6 +16,7 @@ from springtide.planning.as_bought import place_as_bought
 from springtide.planning.basket import Basket
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal, may_change, may_serve
+from springtide.planning.families import similar_pools
 from springtide.planning.free_room import FreeRoom
 from springtide.planning.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
 from springtide.planning.landscape import GroupKey, Landscape, survey
@@ -85,6 +86,7 @@ def plan(snapshot: Snapshot) -> Plan:
                     free_cpu=free_before.by_name(free_before.cpu),
                     free_memory=free_before.by_name(free_before.memory),
                 ),
+                similar=similar_pools(snapshot, landscape.fresh),
             ),
             ledger=ledger,
         ),

@@ -16,6 +16,7 @@ from springtide.planning.plan import (
     PoolPlan,
     Purchase,
     Removal,
+    SimilarPool,
 )
 from springtide.planning.readiness import GroupState, NodeState, counts, total
 from springtide.planning.situation import Situation
@@ -52,6 +53,8 @@ class Decisions:
     """Under-used nodes that something keeps, by name."""
     usage: Mapping[str, Usage]
     """By pool."""
+    similar: Mapping[str, tuple[SimilarPool, ...]]
+    """By pool; those that were not compared with any are absent."""
 
 
 def of_pools(situation: Situation, decisions: Decisions, *, ledger: Ledger) -> dict[str, PoolPlan]:
@@ -84,6 +87,7 @@ def _pool_plan(pool: PoolView, situation: Situation, decisions: Decisions, ledge
         findings=of_pool(
             pool, situation=situation, ledger=ledger, counts=summed, growing=growing, leaving=leaving
         ),
+        similar_pools=decisions.similar.get(pool.name, ()),
         hourly_cost=_hourly_cost(pool, ledger),
         utilization_cpu_percent=usage.cpu_percent,
         utilization_memory_percent=usage.memory_percent,

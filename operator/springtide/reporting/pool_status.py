@@ -23,6 +23,7 @@ from springtide.api.nodepool_status import (
     PoolSize,
     ScaleDownStatus,
     ScaleUpStatus,
+    SimilarPool,
     Utilization,
 )
 from springtide.api.resolve import effective
@@ -68,6 +69,10 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
         scale_down=_scale_down(plan, before.scale_down, now),
         utilization_percent=_utilization(plan),
         hourly_cost=None if plan.hourly_cost is None else _price(plan.hourly_cost),
+        similar_pools=tuple(
+            SimilarPool(name=each.pool, difference=each.difference[:MESSAGE_LIMIT] or None)
+            for each in plan.similar_pools
+        ),
         last_scale_up_time=facts.last_scale_up,
         last_scale_down_time=facts.last_scale_down,
         last_scale_down_failure_time=facts.last_scale_down_failure,

@@ -207,13 +207,13 @@ def test_names() -> None:
 
 
 NOT_YET = [
-    (NODEPOOL, ".spec", ["weight", "headroom", "schedules"]),
+    (NODEPOOL, ".spec", ["headroom", "schedules"]),
     (NODEPOOL, ".spec.provider", ["gce", "openstack", "clusterAPI", "external"]),
     (NODEPOOL, ".spec.provider.aws", ["assumeRoleARN"]),
     (
         POLICY,
         ".spec",
-        ["consolidation", "budgets", "priorities", "balanceSimilarPools", "planningBudget", "compatMetrics"],
+        ["consolidation", "budgets", "planningBudget", "compatMetrics"],
     ),
     (POLICY, ".status", ["cost"]),
 ]
