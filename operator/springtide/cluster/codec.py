@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from sys import intern
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -159,7 +160,8 @@ def _error_event(status: Mapping[str, Any]) -> Event[Any]:
 
 
 def _key_of(wire: ObjectWire) -> Key:
-    return (wire.metadata.namespace, wire.metadata.name)
+    # Interned: one namespace is in the keys of thousands of pods.
+    return (intern(wire.metadata.namespace), wire.metadata.name)
 
 
 def _key_of_manifest(manifest: Mapping[str, Any]) -> Key:

@@ -116,7 +116,6 @@ def node_record(wire: NodeWire) -> NodeRecord:
         allocatable=_amounts(status.allocatable),
         ready=ready is not None and ready.status == "True",
         ready_changed_at=ready.last_transition_time if ready is not None else None,
-        resource_version=meta.resource_version,
         deletion_timestamp=meta.deletion_timestamp,
     )
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from springtide.cluster.records import PodRecord
 
+_BY_KEY = attrgetter("key")
+
 
 class PodIndex:
-    """Follows changes of single pods; hands out immutable views that share all untouched nodes."""
+    """Follows changes of single pods; hands out immutable views that share all untouched nodes.
+
+    Pods are found by their uid, a text that the record has anyway: a key made for the index would be as large again.
+    """
 
     def __init__(self) -> None:
         self._bound: dict[str, dict[str, PodRecord]] = {}
@@ -36,7 +42,7 @@ class PodIndex:
             for node in self._touched:
                 pods = self._bound.get(node)
                 if pods:
-                    frozen[node] = tuple(pod for _, pod in sorted(pods.items()))
+                    frozen[node] = tuple(sorted(pods.values(), key=_BY_KEY))
                 else:
                     frozen.pop(node, None)
             self._frozen_bound = frozen
@@ -51,17 +57,17 @@ class PodIndex:
 
     def _add(self, pod: PodRecord) -> None:
         if self.is_pending(pod):
-            self._waiting[pod.key] = pod
+            self._waiting[pod.uid] = pod
             self._frozen_waiting = None
         elif pod.node_name and not pod.finished:
-            self._bound.setdefault(pod.node_name, {})[pod.key] = pod
+            self._bound.setdefault(pod.node_name, {})[pod.uid] = pod
             self._touched.add(pod.node_name)
 
     def _remove(self, pod: PodRecord) -> None:
-        if self._waiting.pop(pod.key, None) is not None:
+        if self._waiting.pop(pod.uid, None) is not None:
             self._frozen_waiting = None
         pods = self._bound.get(pod.node_name)
-        if pods is not None and pods.pop(pod.key, None) is not None:
+        if pods is not None and pods.pop(pod.uid, None) is not None:
             self._touched.add(pod.node_name)
             if not pods:
                 del self._bound[pod.node_name]
@@ -70,7 +76,7 @@ class PodIndex:
 def _same_place(old: PodRecord, new: PodRecord) -> bool:
     """Whether the new record simply takes the old one's place, so that a waiting pod keeps its turn."""
     return (
-        old.key == new.key
+        old.uid == new.uid
         and old.node_name == new.node_name
         and old.finished == new.finished
         and PodIndex.is_pending(old) == PodIndex.is_pending(new)

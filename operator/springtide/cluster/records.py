@@ -128,8 +128,6 @@ class NodeRecord:
     ready: bool = False
     ready_changed_at: datetime | None = None
     """Last transition of the Ready condition; None if the kubelet never reported."""
-    resource_version: str = field(default="", compare=False)
-    """Not compared: a node whose heartbeat was written is still the same node to every decision."""
     deletion_timestamp: datetime | None = None
     volume_limits: Mapping[str, int] = field(default_factory=dict)
     """CSI driver -> how many of its volumes can be attached, from the CSINode of the same name; drivers that set no

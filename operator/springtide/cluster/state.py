@@ -136,9 +136,8 @@ class ClusterState:
         self.policies.subscribe(self._on_custom_resource("policies", "AutoscalerPolicy"))
 
     def _marking(self, part: str) -> Callable[[object, object], None]:
-        def on_change(old: object, new: object) -> None:
-            if old != new:
-                self._changed(part)
+        def on_change(_old: object, _new: object) -> None:
+            self._changed(part)
 
         return on_change
 
@@ -147,9 +146,6 @@ class ClusterState:
         self.version += 1
 
     def _on_pod(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        # Most pod updates touch fields that no decision reads; they compare equal and end here.
-        if old == new:
-            return
         self._pod_index.change(old, new)
         self._volume_book.pod_changed(old, new)
         self.version += 1
@@ -159,19 +155,15 @@ class ClusterState:
             self._arrival()
 
     def _on_node(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        self._stale.add("nodes")  # its resourceVersion is new even if nothing else is
-        if old == new:
-            return
-        self.version += 1
+        self._changed("nodes")
         if new is None:
             assert old is not None
             self._wake_up(f"node {old.name} vanished")
         elif new.ready and not (old is not None and old.ready):
             self._wake_up(f"node {new.name} became ready")
 
-    def _on_csi_node(self, old: CsiNode | None, new: CsiNode | None) -> None:
-        if old != new:
-            self._changed("nodes")
+    def _on_csi_node(self, _old: CsiNode | None, _new: CsiNode | None) -> None:
+        self._changed("nodes")
 
     def _on_storage(self) -> None:
         self.version += 1
@@ -186,8 +178,6 @@ class ClusterState:
             self._workloads_by_uid[new.uid] = new
 
     def _on_daemon_set(self, old: DaemonSetRecord | None, new: DaemonSetRecord | None) -> None:
-        if old == new:
-            return
         self._changed("daemon_sets")
         self._on_workload(old.workload if old else None, new.workload if new else None)
 

@@ -14,7 +14,11 @@ Listener = Callable[[T | None, T | None], None]
 
 
 class Store(Generic[T]):
-    """Current objects by key. Listeners are told of every upsert, also of one that changed nothing."""
+    """Current objects by key. Listeners hear of changes only.
+
+    When an equal object comes, the one that is here is kept: most updates touch nothing that decisions read, and
+    whatever else refers to the old one would hold a second copy in memory.
+    """
 
     def __init__(self) -> None:
         self._items: dict[Key, T] = {}
@@ -35,6 +39,8 @@ class Store(Generic[T]):
 
     def upsert(self, key: Key, item: T) -> None:
         old = self._items.get(key)
+        if old == item:
+            return
         self._items[key] = item
         for listener in self._listeners:
             listener(old, item)

@@ -126,11 +126,18 @@ def test_the_version_counts_what_decisions_could_see(cluster):
     assert cluster.state.version == version + 2
 
 
-def test_a_heartbeat_still_renews_the_resource_version(cluster):
+def test_a_heartbeat_leaves_the_same_nodes(cluster):
     cluster.node("n1", version="1")
-    cluster.picture()
+    before = cluster.picture().nodes
     cluster.node("n1", version="2")
-    assert cluster.picture().nodes[0].resource_version == "2"
+    assert cluster.picture().nodes is before
+
+
+def test_a_pod_that_comes_again_is_not_held_twice(cluster):
+    cluster.pod("web", nodeName="n1")
+    (pod,) = cluster.picture().pods_by_node["n1"]
+    cluster.pod("web", nodeName="n1", status={"podIP": "10.0.0.1"})
+    assert next(iter(cluster.state.pods)) is pod
 
 
 def test_a_pod_wakes_once_when_it_becomes_unschedulable(cluster):

@@ -155,7 +155,6 @@ def test_a_node_whose_kubelet_never_reported_is_not_ready():
 def test_a_heartbeat_makes_no_different_node():
     old, new = (node_from_manifest({"metadata": {"name": "n", "resourceVersion": v}}) for v in "12")
     assert old == new
-    assert new.resource_version == "2"
 
 
 @pytest.mark.parametrize(
