@@ -29,6 +29,7 @@ _FIXED: Final = frozenset(
         Plugin.NODE_NAME,
         Plugin.TAINT_TOLERATION,
         Plugin.NODE_AFFINITY,
+        Plugin.VOLUME_ZONE,
         Plugin.NOT_MODELLED,
     }
 )
@@ -295,13 +296,29 @@ def _admitted(simulation: Simulation, shape: PodShape) -> tuple[BoolArray | None
     admitted: BoolArray | None = None
     by_filters = False
     for each in FILTERS:
-        if each.plugin is Plugin.NODE_RESOURCES_FIT:
+        if _is_in_rows(each.plugin, shape):
             continue
         mask = each.mask(shape, simulation.state)
         if mask is None:
             continue
-        if each.plugin in _FIXED:
+        if each.plugin in _FIXED or _is_settled(each.plugin, shape):
             admitted = mask if admitted is None else admitted & mask
         else:
             by_filters = True
     return admitted, by_filters
+
+
+def _is_in_rows(plugin: Plugin, shape: PodShape) -> bool:
+    """Whether comparing what is free says all that the filter would: resources, and volumes that no other pod uses."""
+    if plugin is Plugin.NODE_VOLUME_LIMITS:
+        return shape.volumes is None or not shape.volumes.shared
+    return plugin is Plugin.NODE_RESOURCES_FIT
+
+
+def _is_settled(plugin: Plugin, shape: PodShape) -> bool:
+    """Whether volumes are bound, or will be made: where, no placed pod changes."""
+    return (
+        plugin is Plugin.VOLUME_BINDING
+        and shape.volumes is not None
+        and not any(True for _ in shape.volumes.pools)
+    )

@@ -14,7 +14,7 @@ knows, and each gets no more of these pods than the skew.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from springtide.scheduling.dealing import deal
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.rules import Rulebook
 from springtide.scheduling.simulation import Simulation
+from springtide.scheduling.volumes import most_on
 
 __all__ = ["Bin", "Packing", "Part", "Site", "apply_packing", "pack", "pack_parts"]
 
@@ -85,6 +86,7 @@ def pack_parts(
 
     `rulebook`: the rules of all the parts' shapes and of the daemon pods; made here where it is not given.
     """
+    parts = [_with_volumes_for(part, fresh) for part in parts]
     packer = _Packer.of(fresh, parts, sites=sites, max_nodes=max_nodes, rulebook=rulebook)
     best: Packing | None = None
     for order, opened in packer.ways():
@@ -95,6 +97,13 @@ def pack_parts(
             break
     assert best is not None  # there is always a way
     return best
+
+
+def _with_volumes_for(part: Part, fresh: FreshNode) -> Part:
+    """No more pods than find existing volumes on such nodes, where none can be made."""
+    state = fresh.alone.state
+    most = most_on(part.shape, state.nodes, state.usage.volumes, asked=part.count)
+    return part if most == part.count else replace(part, count=most)
 
 
 def _rank(packing: Packing) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Rules between pods of one node: who shares a node with whom; as rows of marks that pods leave on it.
 
-Every required (anti-)affinity and spread over hostnames, and every host port, becomes rows: a pod adds one to the
-rows that count it, and asks that some rows are empty, or not empty, or not too full. So the cost of a rule is that of
+Every required (anti-)affinity and spread over hostnames, every host port and every in-tree disk becomes rows: a pod adds one
+to the rows that count it, and asks that some rows are empty, or not empty, or not too full. So the cost of a rule is that of
 one resource more, however many shapes it concerns.
 """
 
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint
+from springtide.cluster.volumes.mounts import Disk
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.ports import ports_conflict
@@ -25,6 +26,7 @@ from springtide.scheduling.questions import (
     matches,
     spread_question,
 )
+from springtide.scheduling.volumes import disks_of, keeps_its_like_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class _Compiler:
         self._spreading: dict[Question, int] = {}
         """Row of the pods that spread over what it means, and are meant themselves."""
         self._ports: dict[HostPort, int] = {}
+        self._disks: dict[Disk, int] = {}
 
     def book(self) -> Rulebook:
         asking = [shape for shape in self._shapes if _asks(shape)]
@@ -175,6 +178,8 @@ class _Compiler:
         for shape in asking:
             for port in shape.host_ports:
                 self._ports.setdefault(port, self._row(("port", port)))
+            for disk in disks_of(shape):
+                self._disks.setdefault(disk, self._row(("disk", disk)))
             for question in self._anti(shape):
                 self._selected.setdefault(question, self._row(("selected", question)))
                 self._repelling.setdefault(question, self._row(("repelling", question)))
@@ -203,11 +208,15 @@ class _Compiler:
         ports = [self._ports[port] for port in shape.host_ports]
         near = next(iter(self._near(shape)), None)
         return Rule(
-            marks=tuple({*selected, *ports, *self._left_by(shape)}),
+            marks=tuple(
+                {*selected, *ports, *self._left_by(shape), *(self._disks[disk] for disk in disks_of(shape))}
+            ),
             clear=tuple(
                 {*repelled, *self._clashing(shape), *(self._selected[question] for question in anti)}
             ),
-            single=bool(ports) or any(self._selects(question, shape) for question in anti),
+            single=bool(ports)
+            or keeps_its_like_out(disks_of(shape))
+            or any(self._selects(question, shape) for question in anti),
             near=None if near is None else self._selected[near],
             gathers=near is not None and self._selects(near, shape) and not self._around.has_any(near),
             spreads=tuple(
@@ -244,7 +253,7 @@ class _Compiler:
             for mine in shape.host_ports
             for theirs, row in self._ports.items()
             if ports_conflict(mine, theirs)
-        }
+        } | {row for disk in disks_of(shape) for other, row in self._disks.items() if disk.conflicts(other)}
 
     @staticmethod
     def _anti(shape: PodShape) -> list[Question]:
@@ -272,7 +281,7 @@ class _Compiler:
 def _asks(shape: PodShape) -> bool:
     terms = (*shape.pod_affinity, *shape.pod_anti_affinity)
     return (
-        bool(shape.host_ports)
+        bool(shape.host_ports or disks_of(shape))
         or any(term.topology_key == HOSTNAME_LABEL for term in terms)
         or any(constraint.topology_key == HOSTNAME_LABEL for constraint in shape.spread)
     )

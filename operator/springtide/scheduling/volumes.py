@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from springtide.cluster.shape import PodShape
 from springtide.cluster.volumes.mounts import Disk, DiskKind
 from springtide.cluster.volumes.needs import Attachment, Terms, UnboundClaim, VolumeNeeds, VolumePool
 from springtide.scheduling.arrays import BoolArray, IntArray
@@ -155,9 +156,48 @@ def reachable(terms: Terms | None, nodes: NodeTable) -> BoolArray:
     return nodes.remembered(("volume terms", terms), lambda: matches_terms(terms, nodes, named=False))
 
 
-def left_in(pool: VolumePool, use: VolumeUse) -> int:
-    """How many volumes of the pool are not promised yet."""
-    return sum(not use.is_promised(candidate.name) for candidate in pool.candidates)
+def disks_of(shape: PodShape) -> tuple[Disk, ...]:
+    return () if shape.volumes is None else shape.volumes.disks
+
+
+def keeps_its_like_out(disks: tuple[Disk, ...]) -> bool:
+    """Whether two pods with these disks cannot share a node."""
+    return any(one.conflicts(other) for one in disks for other in disks)
+
+
+def most_pods(shape: PodShape, use: VolumeUse) -> int | None:
+    """No more pods of the shape than this find their volumes, on whatever nodes; None: any number may."""
+    needs = shape.volumes
+    if needs is None or not needs.one_at_a_time:
+        return None
+    if needs.exclusive_claims:
+        return 0 if any(use.claimed(claim) for claim in needs.exclusive_claims) else 1
+    return min((_served_by(pool, needs, use) for pool in needs.pools if _only(pool, needs)), default=None)
+
+
+def most_on(shape: PodShape, nodes: NodeTable, use: VolumeUse, *, asked: int) -> int:
+    """How many of the pods that are asked for find their volumes on the first of the nodes, and nodes like it."""
+    most = most_pods(shape, use)
+    if most is None or shape.volumes is None or not any(True for _ in shape.volumes.pools):
+        return asked if most is None else min(asked, most)
+    trial = use.copy()
+    for served in range(min(asked, most)):
+        matching = Matching(shape.volumes, nodes, trial)
+        claims = zip(shape.volumes.unbound, matching.found, strict=True)
+        if not all(found[0] or claim.provisioning is not None for claim, found in claims):
+            return served
+        trial.promise(shape.volumes, nodes, 0)
+    return min(asked, most)
+
+
+def _only(pool: VolumePool, needs: VolumeNeeds) -> bool:
+    """Whether some claim has no other volumes than the pool's."""
+    return any(claim.pool is pool and claim.provisioning is None for claim in needs.unbound)
+
+
+def _served_by(pool: VolumePool, needs: VolumeNeeds, use: VolumeUse) -> int:
+    free = sum(not use.is_promised(candidate.name) for candidate in pool.candidates)
+    return free // sum(claim.pool is pool for claim in needs.unbound)
 
 
 def _without(indices: IntArray, index: int, *, count: int) -> IntArray:

@@ -182,7 +182,7 @@ NEVER = ScaleDownSettings(enabled=False)
         pytest.param(
             world({"a": running(1, shape(10, unmodelled=(Unmodelled.RESOURCE_CLAIMS,))), "b": []}),
             BlockReason.NOT_MODELLED,
-            "where it could go is not simulated: VolumeBinding",
+            "where it could go is not simulated: DynamicResources",
             id="constraints that are not modelled",
         ),
         pytest.param(

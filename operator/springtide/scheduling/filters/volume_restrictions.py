@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from springtide.cluster.shape import PodShape
-from springtide.cluster.volumes.mounts import Disk
 from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
+from springtide.scheduling.volumes import keeps_its_like_out
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:
@@ -34,11 +34,6 @@ def limit(shape: PodShape, state: State) -> IntArray | None:
         return None
     single = bool(needs.exclusive_claims) or keeps_its_like_out(needs.disks)
     return free.astype(np.int64) if single else free * _UNLIMITED
-
-
-def keeps_its_like_out(disks: tuple[Disk, ...]) -> bool:
-    """Whether two pods with these disks cannot share a node."""
-    return any(one.conflicts(other) for one in disks for other in disks)
 
 
 def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit, int]:
