@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKLOAD ?= c
 # Set PYTHON to choose the interpreter; otherwise the first of these that works and is new enough.
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
@@ -90,8 +91,12 @@ lint: $(PROJECT) ## formatting, lint, types, layers, drift of generated files, a
 	$(BIN)/python -m pytest -q tests/unit/test_docs_drift.py tests/unit/test_docs_stand_alone.py
 
 .PHONY: bench
-bench: $(PROJECT) ## measure reaction times; writes benchmarks/results/latest.json
+bench: $(PROJECT) ## plan the peers' workloads, figures side by side; ARGS=all: also on the real control plane
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: profile
+profile: $(PROJECT) ## where the time of a pass goes: make profile WORKLOAD=c
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.profiling $(WORKLOAD) $(ARGS)
 
 # --- what is generated and checked in --------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ async def _one(on: Stage, number: int) -> float:
         return len(on.purchases()) > before
 
     await wait_for(bought, timeout=60, what=f"a node for {name}")
-    waited = on.purchases()[before].monotonic - refused_at
+    waited: float = on.purchases()[before].monotonic - refused_at
 
     async def runs() -> bool:
         pod = await on.api.get(f"/api/v1/namespaces/default/pods/{name}")

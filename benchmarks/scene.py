@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,13 +20,16 @@ from springtide.api.nodepool import NodePool
 from springtide.api.parse import parse_nodepool, parse_policy
 from springtide.api.policy import AutoscalerPolicy
 from springtide.cluster import decode
-from springtide.cluster.codec import RecordCodec
+from springtide.cluster.codec import Codec, RecordCodec
 from springtide.cluster.groups import Instance, InstanceState, NodeGroup, PoolListing, Template
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.snapshot import Snapshot
 from springtide.cluster.state import ClusterState
+from springtide.cluster.store import Store
 from springtide.cluster.wire import BudgetWire, DaemonSetWire, NodeWire, PodWire, WorkloadWire
 from springtide.runtime.pools import policy_views, pool_views
+
+T = TypeVar("T")
 
 PAGE = 500
 """Objects in a page of a LIST, as informers ask for them."""
@@ -128,16 +131,12 @@ def build(scene: Scene) -> Built:
     pod = partial(decode.pod_record, shapes=shapes)
     daemon_set = partial(decode.daemon_set_record, shapes=shapes)
     replica_set = partial(decode.workload, kind="ReplicaSet")
-    for objects, codec, store in (
-        (scene.nodes, RecordCodec(NodeWire, decode.node_record), state.nodes),
-        (scene.pods, RecordCodec(PodWire, pod), state.pods),
-        (scene.budgets, RecordCodec(BudgetWire, decode.disruption_budget), state.disruption_budgets),
-        (scene.daemon_sets, RecordCodec(DaemonSetWire, daemon_set), state.daemon_sets),
-        (scene.replica_sets, RecordCodec(WorkloadWire, replica_set), state.workloads["ReplicaSet"]),
-    ):
-        for body in _bodies(objects):
-            with stopwatch:
-                store.upsert_all(codec.decode_page(body).items)  # type: ignore[attr-defined]
+    stopwatch.load(scene.nodes, RecordCodec(NodeWire, decode.node_record), state.nodes)
+    stopwatch.load(scene.pods, RecordCodec(PodWire, pod), state.pods)
+    stopwatch.load(scene.budgets, RecordCodec(BudgetWire, decode.disruption_budget), state.disruption_budgets)
+    stopwatch.load(scene.daemon_sets, RecordCodec(DaemonSetWire, daemon_set), state.daemon_sets)
+    workloads = RecordCodec(WorkloadWire, replica_set)
+    stopwatch.load(scene.replica_sets, workloads, state.workloads["ReplicaSet"])
     with stopwatch:
         snapshot = _snapshot(scene, state)
     return Built(snapshot=snapshot, cpu_s=stopwatch.cpu_s, wall_s=stopwatch.wall_s)
@@ -181,6 +180,12 @@ class _Stopwatch:
 
     def __init__(self) -> None:
         self.cpu_s = self.wall_s = 0.0
+
+    def load(self, objects: Objects, codec: Codec[T], store: Store[T]) -> None:
+        """Decode all pages into the store."""
+        for body in _bodies(objects):
+            with self:
+                store.upsert_all(codec.decode_page(body).items)
 
     def __enter__(self) -> None:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
