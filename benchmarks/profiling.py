@@ -26,7 +26,9 @@ Function = tuple[str, int, str]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
     parser.add_argument("name", choices=list(WORKLOADS))
-    parser.add_argument("--snapshot", action="store_true", help="profile building the snapshot instead of planning")
+    parser.add_argument(
+        "--snapshot", action="store_true", help="profile building the snapshot instead of planning"
+    )
     given = parser.parse_args()
     warm_up()
     scene = WORKLOADS[given.name]()
