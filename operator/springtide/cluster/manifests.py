@@ -110,8 +110,8 @@ def with_volumes(
     book = VolumeBook(objects, shapes if shapes is not None else _SHAPES)
     for pod in pods:
         book.pod_changed(None, pod)
-    settled = {pod.key: pod for pod in book.settle()}
-    return [settled.get(pod.key, pod) for pod in pods]
+    settled = {(pod.key, pod.uid): pod for pod in book.settle()}
+    return [settled.get((pod.key, pod.uid), pod) for pod in pods]
 
 
 def with_limits(nodes: Iterable[NodeRecord], objects: VolumeObjects) -> list[NodeRecord]:

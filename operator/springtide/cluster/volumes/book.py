@@ -39,23 +39,24 @@ class VolumeBook:
 
     def pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         """Take note of one change of a pod, whatever it mounts."""
-        if old is not None and old.key in self._pods:
-            self._forget(old, but=new)
+        if old is not None and _identity(old) in self._pods:
+            self._forget(old, but=new if new is not None and _identity(new) == _identity(old) else None)
         if new is not None and _uses_volumes(new):
-            self._pods[new.key] = new
+            identity = _identity(new)
+            self._pods[identity] = new
             for key in _claim_keys(new):
-                self._join(key, new.key)
-            self._dirty.add(new.key)
+                self._join(key, identity)
+            self._dirty.add(identity)
 
     def settle(self) -> list[PodRecord]:
         """The pods whose needs may have changed since it was last called, with shapes that say what they need."""
         dirty, self._dirty = self._dirty, set()
         settled = []
-        for key in dirty:
-            pod = self._pods.get(key)
+        for identity in sorted(dirty):
+            pod = self._pods.get(identity)
             if pod is not None:
                 needs = self._resolver.needs(pod)
-                self._wait_for(key, self._resolver.classes(pod))
+                self._wait_for(identity, self._resolver.classes(pod))
                 shape = pod.shape if needs is None else self._shapes.with_volumes(pod.shape, needs)
                 settled.append(pod if shape is pod.shape else replace(pod, shape=shape))
         return settled
@@ -63,10 +64,10 @@ class VolumeBook:
     def _forget(self, pod: PodRecord, *, but: PodRecord | None) -> None:
         kept = set(_claim_keys(but)) if but is not None and _uses_volumes(but) else set()
         if but is None or not _uses_volumes(but):
-            del self._pods[pod.key]
-            self._wait_for(pod.key, _NO_CLASSES)
+            del self._pods[_identity(pod)]
+            self._wait_for(_identity(pod), _NO_CLASSES)
         for key in set(_claim_keys(pod)) - kept:
-            self._leave(key, pod.key)
+            self._leave(key, _identity(pod))
 
     def _join(self, claim: Key, pod: str) -> None:
         """A set only where several pods use a claim: most have one user, and there are many."""
@@ -105,13 +106,10 @@ class VolumeBook:
     # --- storage objects ------------------------------------------------------------------------------------------
 
     def _on_claim(self, old: Claim | None, new: Claim | None) -> None:
-        if old != new:
-            self._touch_users({(claim.namespace, claim.name) for claim in (old, new) if claim is not None})
-            self._changed()
+        self._touch_users({(claim.namespace, claim.name) for claim in (old, new) if claim is not None})
+        self._changed()
 
     def _on_volume(self, old: PersistentVolume | None, new: PersistentVolume | None) -> None:
-        if old == new:
-            return
         versions = [volume for volume in (old, new) if volume is not None]
         for volume in versions:
             self._touch_users(self.objects.claims_of(volume))
@@ -131,19 +129,17 @@ class VolumeBook:
                         self._touch_users(self.objects.claims_of(other))
 
     def _on_class(self, old: StorageClass | StorageCapacity | None, new: object) -> None:
-        if old != new:
-            for one in (old, new):
-                if isinstance(one, StorageClass):
-                    self._touch_class(one.name)
-                elif isinstance(one, StorageCapacity):
-                    self._touch_class(one.class_name)
-            self._changed()
+        for one in (old, new):
+            if isinstance(one, StorageClass):
+                self._touch_class(one.name)
+            elif isinstance(one, StorageCapacity):
+                self._touch_class(one.class_name)
+        self._changed()
 
-    def _on_driver(self, old: object, new: object) -> None:
-        if old != new:
-            for name in tuple(self._waiting):
-                self._touch_class(name)
-            self._changed()
+    def _on_driver(self, _old: object, _new: object) -> None:
+        for name in tuple(self._waiting):
+            self._touch_class(name)
+        self._changed()
 
     def _touch_users(self, claims: Iterable[Key]) -> None:
         for key in claims:
@@ -156,6 +152,11 @@ class VolumeBook:
     def _touch_class(self, name: str) -> None:
         self._resolver.forget(name)
         self._dirty.update(self._waiting.get(name, ()))
+
+
+def _identity(pod: PodRecord) -> str:
+    """Manifests that were never in an API server have no uid."""
+    return pod.uid or pod.key
 
 
 def _uses_volumes(pod: PodRecord) -> bool:
