@@ -65,12 +65,24 @@ def questions_over_domains(shape: PodShape) -> list[Question]:
     ]
 
 
-def watched(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
-    """Of which shapes some rule over domains, of any of these shapes, speaks."""
-    bound = [shape for shape in shapes if is_bound(shape)]
-    questions = dict.fromkeys(question for shape in bound for question in questions_over_domains(shape))
+def wanted(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
+    """Which of the shapes some shape's affinity over domains asks for."""
+    near = (near_question(shape) for shape in shapes if near_over_domains(shape))
+    return _meant(shapes, near, namespaces)
+
+
+def repelled(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
+    """Which of the shapes some shape's anti-affinity over domains forbids a domain to."""
+    apart = (anti_affinity_question(term) for shape in shapes for term in apart_over_domains(shape))
+    return _meant(shapes, apart, namespaces)
+
+
+def _meant(shapes: Sequence[PodShape], questions: Iterable[Question], namespaces: Namespaces) -> list[bool]:
+    distinct = list(dict.fromkeys(questions))
+    if not distinct:
+        return [False] * len(shapes)
     knows = Acquaintance(namespaces)
-    return [any(knows.selects(question, shape) for question in questions) for shape in shapes]
+    return [any(knows.selects(question, shape) for question in distinct) for shape in shapes]
 
 
 class Acquaintance:

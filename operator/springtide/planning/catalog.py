@@ -98,12 +98,19 @@ class Catalog:
 
     def rooms(self, shape: PodShape, keys: Sequence[GroupKey]) -> IntArray:
         """(len(keys),) How many pods of the shape a fresh node of each group holds; 0 for one without template."""
-        known = self._rooms.get(shape)
-        if known is None:
-            known = self._rooms[shape] = admitted_room(shape, self._simulation.state)
+        known = self._room_on_all(shape)
         return np.array(
             [known[self._index[key]] if key in self._index else 0 for key in keys], dtype=np.int64
         )
+
+    def numbers(self, keys: Sequence[GroupKey]) -> IntArray:
+        """(len(keys),) Handles of groups with template, for `rooms_at`: cheaper where many shapes are asked about."""
+        return np.array([self._index[key] for key in keys], dtype=np.int64)
+
+    def rooms_at(self, shape: PodShape, numbers: IntArray) -> IntArray:
+        """(len(numbers),) As `rooms`."""
+        rooms: IntArray = self._room_on_all(shape)[numbers]
+        return rooms
 
     def candidates(
         self,
@@ -145,6 +152,12 @@ class Catalog:
             # The first one's own daemon pods are on it; the difference is that of what they leave.
             allocatable[resource] = first.allocatable[resource] - int(free[0] - free.min())
         return replace(first, allocatable=allocatable)
+
+    def _room_on_all(self, shape: PodShape) -> IntArray:
+        known = self._rooms.get(shape)
+        if known is None:
+            known = self._rooms[shape] = admitted_room(shape, self._simulation.state)
+        return known
 
     def _on_all(self, shape: PodShape) -> BoolArray:
         known = self._fits.get(shape)

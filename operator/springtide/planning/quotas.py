@@ -29,6 +29,7 @@ from springtide.planning.bounds import (
     near_over_domains,
     near_question,
     questions_over_domains,
+    repelled,
     spreads_over_domains,
 )
 from springtide.planning.landscape import GroupKey
@@ -127,7 +128,9 @@ class _Allotter:
                 self._planned.setdefault(question, self._nothing())
 
     def allot(self) -> list[Quota | None]:
-        bound = [number for number, ask in enumerate(self.asks) if is_bound(ask.shape)]
+        shapes = [ask.shape for ask in self.asks]
+        kept_away = repelled(shapes, self.census.namespaces)
+        bound = [number for number, shape in enumerate(shapes) if kept_away[number] or is_bound(shape)]
         for number in self._wanted_first(bound):
             self._quotas[number] = quota = self._quota(number)
             self._plan(self.asks[number].shape, quota)

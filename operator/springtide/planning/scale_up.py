@@ -3,9 +3,9 @@
 Purchases are decided by springtide.planning.buying. Policies take turns, the oldest first: a pod is served by the oldest
 policy that has an option for it (docs/decisions/003).
 
-Where pods have rules over zones, they are bought for in two rounds. First come those that such rules speak of but do
-not bind: once they have a place, it is known where. Then all others, those that are bound cut into lots by quotas
-(docs/decisions/009). When a lot cannot be served whole (a bound on sizes that several zones share), quotas are made
+Where pods have rules over zones, those that are bound are cut into lots by quotas (docs/decisions/009), and bought for
+together with all others. Only pods that others want near, and that may go anywhere, come in a round before: once they
+have a place, it is known where. When a lot cannot be served whole (a bound on sizes that several zones share), quotas are made
 again with what could be served as the most that may go there, so that no zone gets more than the others allow.
 """
 
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.basket import Basket
-from springtide.planning.bounds import is_bound, watched
+from springtide.planning.bounds import is_bound, wanted
 from springtide.planning.buying import Buying
 from springtide.planning.catalog import Catalog
 from springtide.planning.census import PodCensus
@@ -33,6 +33,7 @@ from springtide.planning.readiness import GroupState
 from springtide.planning.terrain import Terrain
 from springtide.scheduling.packing import Packing
 from springtide.scheduling.rules import Rulebook
+from springtide.scheduling.volumes import most_pods
 
 _ATTEMPTS: Final = 5
 """How often quotas are made again because some lot found less room than was thought."""
@@ -65,6 +66,7 @@ class ScaleUp:
     """Why groups that are not eligible may not grow: told to users whose pods must wait for a zone."""
     _left: list[Demand] = field(default_factory=list)
     _used: defaultdict[int, set[GroupKey]] = field(default_factory=lambda: defaultdict(set))
+    _served: defaultdict[int, list[PodRecord]] = field(default_factory=lambda: defaultdict(list))
     _why: dict[int, str] = field(default_factory=dict)
     _turns: list[tuple[PolicyView, list[GroupState]]] = field(default_factory=list)
     _packings: dict[object, Packing] = field(default_factory=dict)
@@ -78,30 +80,35 @@ class ScaleUp:
         policies: Sequence[PolicyView],
     ) -> list[Served]:
         """Buy for the demands from eligible groups; one result for each demand, in order."""
-        self._left = list(demands)
+        self._left = [self._with_volumes(demand) for demand in demands]
         self._turns = _turns(eligible, policies)
         shapes = [demand.shape for demand in demands]
         if any(is_bound(shape) for shape in shapes):
-            speaking_of = watched(shapes, PodCensus(self.landscape.simulation).namespaces)
+            sought = wanted(shapes, PodCensus(self.landscape.simulation).namespaces)
             self._buy(
                 [
                     Lot(number, demand)
-                    for number, demand in enumerate(demands)
-                    if speaking_of[number] and not is_bound(demand.shape)
+                    for number, demand in enumerate(self._left)
+                    if sought[number] and not is_bound(demand.shape)
                 ]
             )
             self._buy_by_quotas()
         else:
-            self._buy([Lot(number, demand) for number, demand in enumerate(demands)])
+            self._buy([Lot(number, demand) for number, demand in enumerate(self._left)])
         return [
             Served(
                 demand=demand,
-                left=left,
+                left=demand.but_pods(self._served[number]),
                 used=frozenset(self._used[number]),
                 why=self._why.get(number, "") if left.count else "",
             )
             for number, (demand, left) in enumerate(zip(demands, self._left, strict=True))
         ]
+
+    def _with_volumes(self, demand: Demand) -> Demand:
+        """As many of the pods as may find their volumes, wherever new nodes come: for others none need be bought."""
+        most = most_pods(demand.shape, self.landscape.simulation.state.usage.volumes)
+        return demand if most is None else replace(demand, pods=demand.pods[:most])
 
     # --- rounds ---------------------------------------------------------------------------------------------
 
@@ -173,6 +180,7 @@ class ScaleUp:
                 number = attempt.lots[lot].number
                 pods += taken
                 self._used[number].add(bought.key)
+                self._served[number] += taken
                 self._left[number] = self._left[number].but_pods(taken)
             self.basket.add(bought.key, nodes=len(bought.nodes), pods=pods, story=bought.story)
 

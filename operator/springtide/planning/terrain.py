@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,8 @@ class Terrain:
     most: Mapping[tuple[int, int], int]
     """(demand's index, cell's index) -> most pods that an earlier attempt found room for."""
 
+    _capacities: dict[int, IntArray] = field(default_factory=dict)
+
     @cached_property
     def asks(self) -> list[Ask]:
         return [Ask(demand.shape, demand.count) for demand in self.demands]
@@ -71,25 +73,28 @@ class Terrain:
 
     def capacity(self, number: int) -> IntArray:
         """(cells,) How many pods of the demand new nodes may hold at most, each cell for itself."""
+        if number not in self._capacities:
+            self._capacities[number] = self._held(number)
+        return self._capacities[number]
+
+    def _held(self, number: int) -> IntArray:
         demand = self.demands[number]
-        held = self.catalog.rooms(demand.shape, self._keys) * self._nodes
+        held = np.minimum(self.catalog.rooms_at(demand.shape, self._numbers), demand.count) * self._nodes
         if demand.closed_pools:
             held = held * np.array([key[0] not in demand.closed_pools for key in self._keys])
-        capacity: IntArray = np.minimum(
-            np.bincount(
-                self._cell_numbers, weights=np.minimum(held, demand.count), minlength=len(self.cells)
-            ),
-            demand.count,
-        ).astype(np.int64)
-        for cell in range(len(self.cells)):
-            most = self.most.get((number, cell))
-            if most is not None:
-                capacity[cell] = min(int(capacity[cell]), most)
+        by_cell = np.bincount(self._cell_numbers, weights=held, minlength=len(self.cells))
+        capacity: IntArray = np.minimum(by_cell, demand.count).astype(np.int64)
+        for cell in range(len(self.cells)) if self.most else ():
+            capacity[cell] = min(int(capacity[cell]), self.most.get((number, cell), demand.count))
         return capacity
 
     @cached_property
     def _keys(self) -> list[GroupKey]:
         return [state.key for _, states in self.turns for state in states if state.key in self.catalog.fresh]
+
+    @cached_property
+    def _numbers(self) -> IntArray:
+        return self.catalog.numbers(self._keys)
 
     @cached_property
     def _topology(self) -> tuple[str, ...]:
@@ -137,8 +142,7 @@ class Terrain:
 
     def _assortment(self, cell: int) -> frozenset[object]:
         return frozenset(
-            (node_size(self.catalog.fresh[key]), self._price_of.get(key))
-            for key in self.cells[cell].keys
+            (node_size(self.catalog.fresh[key]), self._price_of.get(key)) for key in self.cells[cell].keys
         )
 
     @cached_property
