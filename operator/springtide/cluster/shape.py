@@ -95,8 +95,6 @@ class SpreadConstraint:
 class Unmodelled(StrEnum):
     """Hard constraints that scheduling does not simulate yet: such pods never cause a purchase."""
 
-    TOPOLOGY_SPREAD = "PodTopologySpread"
-    POD_AFFINITY = "InterPodAffinity"
     RESOURCE_CLAIMS = "DynamicResources"
     RESIZE = "InPlaceResize"
 

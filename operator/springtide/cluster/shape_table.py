@@ -262,8 +262,6 @@ def _build(number: int, key: _Key, requests: Mapping[str, int]) -> PodShape:
 
 def _unmodelled(key: _Key) -> tuple[Unmodelled, ...]:
     present = {
-        Unmodelled.TOPOLOGY_SPREAD: bool(key.hard_spread),
-        Unmodelled.POD_AFFINITY: bool(key.pod_affinity or key.pod_anti_affinity),
         Unmodelled.RESOURCE_CLAIMS: key.resource_claims,
     }
     return tuple(constraint for constraint, there in present.items() if there)

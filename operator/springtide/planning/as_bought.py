@@ -52,7 +52,7 @@ def _on_arriving(
     simulation = landscape.simulation
     where = np.zeros(simulation.size, dtype=np.bool_)
     where[list(landscape.arriving[key])] = True
-    placement = simulation.place(demand.shape, demand.count, only=where & ~simulation.repelled)
+    placement = simulation.place(demand.shape, demand.count, only=where)
     if placement.placed:
         ready = bool((placement.indices < landscape.ready_count).all())
         outcome = PendingOutcome.FITS_EXISTING if ready else PendingOutcome.FITS_UPCOMING

@@ -37,11 +37,6 @@ class Demand:
         """What is left when the first `count` pods are served."""
         return replace(self, pods=self.pods[count:])
 
-    def refused_after(self, moment: datetime) -> Demand:
-        """Those that the scheduler refused later than this, or has not refused at all."""
-        young = [p for p in self.pods if p.unschedulable_since is None or p.unschedulable_since > moment]
-        return replace(self, pods=tuple(young))
-
     def but(self, others: Demand) -> Demand:
         """Without the pods of another part of the same demand."""
         return self.but_pods(others.pods)

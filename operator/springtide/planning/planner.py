@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import Snapshot
@@ -92,7 +91,7 @@ def plan(snapshot: Snapshot) -> Plan:
         ),
         cluster_healthy=not situation.unhealthy,
         wake_at=next_instant(
-            situation, [pending.due_at, active.due_at, given_back.due_at, dry.given_back.due_at]
+            situation, [pending.due_at, given_back.due_at, dry.given_back.due_at]
         ),
     )
 
@@ -106,7 +105,6 @@ class _Bought:
     left: tuple[Demand, ...]
     """What no group of this mode could help."""
     verdicts: tuple[PendingVerdict, ...]
-    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def _buy(
         ledger=ledger,
         basket=basket,
     )
-    placed = place_demands(landscape, demands, now=snapshot.now)
+    placed = place_demands(landscape, demands)
     refusals: dict[GroupKey, Refusal | None] = {
         state.key: may_serve(state, circumstances) for state in states
     }
@@ -172,7 +170,6 @@ def _buy(
         purchases=basket.purchases(situation.states),
         left=tuple(each.left for each in served if each.left.count),
         verdicts=(*placed.verdicts, *bought_for.verdicts, *promises.verdicts, *verdicts),
-        due_at=placed.due_at,
     )
 
 

@@ -98,7 +98,7 @@ class Promises:
         where = np.zeros(self.landscape.simulation.size, dtype=np.bool_)
         where[indices] = True
         for number in sorted(offer.asking, key=lambda n: share_of_node(self._left[n], offer.candidate.fresh)):
-            self._place(number, where & ~self.landscape.simulation.repelled)
+            self._place(number, where)
 
     def _on_imagined(self, candidate: Candidate) -> None:
         """Pack the rest on the nodes that do not exist yet."""
@@ -130,9 +130,8 @@ class Promises:
 
     def _anywhere(self) -> None:
         """What no candidate took may still fit a starting node that is nobody's, or room that is left."""
-        simulation = self.landscape.simulation
+        where = ~self.landscape.settled
         for number in range(len(self._left)):
-            where = ~self.landscape.settled & ~simulation.repelled
             if self._left[number].count and where.any():
                 self._place(number, where)
 

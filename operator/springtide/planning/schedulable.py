@@ -2,16 +2,13 @@
 that neither scale-up nor scale-down gives their room to others.
 
 A pod that fits a ready node waits for the scheduler, not for us, however long: buying for it would only add a second
-place it could go. The exception are nodes whose pods carry (anti-)affinity, which is not simulated: see
-springtide.scheduling.simulation.
+place it could go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
@@ -20,11 +17,7 @@ from springtide.planning.landscape import Landscape
 from springtide.planning.pending import Demand
 from springtide.planning.plan import PendingOutcome, PendingVerdict
 from springtide.planning.readiness import NodeState, Readiness
-from springtide.scheduling.arrays import BoolArray
 from springtide.scheduling.simulation import Placement
-
-YOUNG_REFUSAL: Final = timedelta(seconds=60)
-"""So long after the scheduler refused a pod, room on a node with repelling pods may still be news to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +27,6 @@ class Placed:
     verdicts: tuple[PendingVerdict, ...]
     left: tuple[Demand, ...]
     """These fit nowhere."""
-    due_at: datetime | None = None
-    """When a pod stops being trusted to fit a node with repelling pods."""
 
 
 def place_nominated(landscape: Landscape, nominated: Iterable[PodRecord]) -> tuple[PendingVerdict, ...]:
@@ -68,30 +59,17 @@ def place_displaced(landscape: Landscape, snapshot: Snapshot, readiness: Readine
         landscape.simulation.place(shape, counts[shape], only=landscape.ready)
 
 
-def place_demands(landscape: Landscape, demands: Iterable[Demand], *, now: datetime) -> Placed:
+def place_demands(landscape: Landscape, demands: Iterable[Demand]) -> Placed:
     """Place the pending pods on ready nodes that the scheduler knows, highest priority first."""
     verdicts: list[PendingVerdict] = []
     left: list[Demand] = []
-    due: list[datetime] = []
     for demand in demands:
-        rest = _place(landscape, demand, ~landscape.simulation.repelled, verdicts)
-        young = rest.refused_after(now - YOUNG_REFUSAL)
-        if young.count and landscape.simulation.repelled.any():
-            refused = _place(landscape, young, landscape.simulation.repelled, verdicts)
-            placed = young.but(refused)
-            due += [pod.unschedulable_since + YOUNG_REFUSAL for pod in placed.pods if pod.unschedulable_since]
-            rest = rest.but(placed)
-        if rest.count:
-            left.append(rest)
-    return Placed(verdicts=tuple(verdicts), left=tuple(left), due_at=min(due, default=None))
-
-
-def _place(landscape: Landscape, demand: Demand, where: BoolArray, verdicts: list[PendingVerdict]) -> Demand:
-    """Place what fits; what is left."""
-    placement = landscape.simulation.place(demand.shape, demand.count, only=landscape.settled & where)
-    if placement.placed:
-        verdicts.append(fits(landscape, demand, placement, PendingOutcome.FITS_EXISTING))
-    return demand.without(placement.placed)
+        placement = landscape.simulation.place(demand.shape, demand.count, only=landscape.settled)
+        if placement.placed:
+            verdicts.append(fits(landscape, demand, placement, PendingOutcome.FITS_EXISTING))
+        if placement.placed < demand.count:
+            left.append(demand.without(placement.placed))
+    return Placed(verdicts=tuple(verdicts), left=tuple(left))
 
 
 def fits(

@@ -27,6 +27,7 @@ from springtide.planning.plan import (
     Removal,
     UnregisteredRemoval,
 )
+from springtide.reporting.pod_rules import broken_rule, kept_rule
 from springtide.scheduling.verdict import Misfit, Plugin
 
 MAX_REASONS: Final = 8
@@ -51,10 +52,14 @@ def misfit(verdict: Misfit) -> str:
         return _shortage(verdict)
     if verdict.plugin is Plugin.NODE_VOLUME_LIMITS:
         return _too_many_volumes(verdict)
+    if verdict.plugin in _BETWEEN_PODS:
+        return broken_rule(verdict)
     if verdict.plugin is Plugin.NOT_MODELLED:
         return _unmodelled(verdict.subject)
     return _MISFITS[verdict.plugin].format(subject=verdict.subject, about=_about(verdict.subject))
 
+
+_BETWEEN_PODS = frozenset({Plugin.POD_TOPOLOGY_SPREAD, Plugin.INTER_POD_AFFINITY})
 
 _MISFITS = {
     Plugin.TAINT_TOLERATION: "taint {subject} is not tolerated",
@@ -68,8 +73,6 @@ _MISFITS = {
 }
 
 _UNMODELLED = {
-    Unmodelled.TOPOLOGY_SPREAD.value: "topologySpreadConstraints with DoNotSchedule",
-    Unmodelled.POD_AFFINITY.value: "required pod affinity or anti-affinity",
     Unmodelled.RESOURCE_CLAIMS.value: "resourceClaims",
     Unmodelled.RESIZE.value: "a resize in place that is not finished",
 }
@@ -167,6 +170,8 @@ def _change(verdict: Misfit) -> str:
         return _smaller(verdict)
     if verdict.plugin is Plugin.NODE_VOLUME_LIMITS:
         return f"the pod attached at most {_volumes(max(0, verdict.free))} of {verdict.subject}"
+    if verdict.plugin in _BETWEEN_PODS:
+        return kept_rule(verdict)
     change = _CHANGES.get(verdict.plugin)
     return change.format(subject=verdict.subject) if change else f"not for this: {misfit(verdict)}"
 

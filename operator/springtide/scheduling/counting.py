@@ -1,96 +1,80 @@
-"""The pods already on nodes, counted into arrays: one walk over the pods, everything else per shape."""
+"""The pods already on nodes, counted into arrays: everything per shape."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 
-from springtide.cluster.records import NodeRecord, PodPhase, PodRecord
-from springtide.cluster.shape import PodShape
+from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.ports import PortUse
-from springtide.scheduling.resources import ResourceAxis, saturated
+from springtide.scheduling.question_book import QuestionBook
+from springtide.scheduling.questions import Namespaces
+from springtide.scheduling.residents import Residents
+from springtide.scheduling.resources import NO_LIMIT, ResourceAxis, saturated
+from springtide.scheduling.tallies import Tallies
 from springtide.scheduling.usage import Usage
+from springtide.scheduling.volumes import VolumeUse
 
-_FINISHED = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
-
-def usage_of(nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Usage:
+def usage_of(
+    nodes: Sequence[NodeRecord],
+    pods_by_node: Mapping[str, Sequence[PodRecord]],
+    namespaces: Namespaces,
+) -> Usage:
     """What is left of the nodes. Finished pods do not count (kube-scheduler never sees them), terminating ones do."""
     axis = ResourceAxis()
-    free = allocatable_matrix([node.allocatable for node in nodes], axis)
-    shapes, pods = _residents(nodes, pods_by_node)
-    free = _minus_requests(free, shapes, pods, axis)
-    node_of_pod = np.repeat(np.arange(len(nodes)), np.diff(pods.bounds))
-    ports = PortUse()
-    for number, shape in enumerate(shapes):
+    residents = Residents(nodes, pods_by_node)
+    free = free_matrix([(node.allocatable, node.volume_limits) for node in nodes], axis)
+    free = _minus_requests(free, residents, axis)
+    ports, volumes = PortUse(), VolumeUse()
+    for shape in residents.numbers:
         if shape.host_ports:
-            ports.take(shape.host_ports, node_of_pod[pods.shapes == number])
-    repels = np.fromiter((shape.repels_others for shape in shapes), dtype=np.bool_, count=len(shapes))
+            ports.take(shape.host_ports, residents.nodes_of(shape))
+        if shape.volumes is not None:
+            where = residents.nodes_of(shape)
+            for row, indices in volumes.newly_attached(shape.volumes, where, axis):
+                free[row, indices] -= 1
+            volumes.take(shape.volumes, where)
     return Usage(
         axis=axis,
         free=free,
-        repelling=pods.sums(repels.astype(np.int64)),
         withdrawn=np.zeros(len(nodes), dtype=np.bool_),
         ports=ports,
+        volumes=volumes,
+        tallies=Tallies(residents, QuestionBook(namespaces, residents.numbers)),
     )
 
 
-def allocatable_matrix(allocatable: Sequence[Mapping[str, int]], axis: ResourceAxis) -> IntArray:
-    """(resources, nodes), with a row for every resource that any node has."""
-    for name in sorted({name for amounts in allocatable for name in amounts}):
+Offer = tuple[Mapping[str, int], Mapping[str, int]]
+"""(allocatable, volume limits) of an empty node."""
+
+
+def free_matrix(offers: Sequence[Offer], axis: ResourceAxis) -> IntArray:
+    """(resources, nodes) of empty nodes, with a row for every resource that any node has, and every limited driver."""
+    for name in sorted({name for allocatable, _ in offers for name in allocatable}):
         axis.row(name)
-    rows = [[saturated(amounts.get(name, 0)) for amounts in allocatable] for name in axis.names()]
-    return np.array(rows, dtype=np.int64).reshape(len(axis), len(allocatable))
-
-
-class _Residents:
-    """Pods in the order of their nodes: `shapes[bounds[i]:bounds[i + 1]]` are the shape numbers on node i."""
-
-    __slots__ = ("bounds", "shapes")
-
-    def __init__(self, shapes: IntArray, bounds: IntArray) -> None:
-        self.shapes = shapes
-        self.bounds = bounds
-
-    def sums(self, by_shape: IntArray) -> IntArray:
-        """Per node, the sum over its pods of a number that each shape has."""
-        running = np.concatenate(([0], np.cumsum(by_shape[self.shapes])))
-        sums: IntArray = np.diff(running[self.bounds])
-        return sums
-
-
-def _residents(
-    nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]
-) -> tuple[list[PodShape], _Residents]:
-    numbers: dict[PodShape, int] = {}
-    per_node = [
-        [
-            numbers.setdefault(pod.shape, len(numbers))
-            for pod in pods_by_node.get(node.name, ())
-            if pod.phase not in _FINISHED
-        ]
-        for node in nodes
+    for driver in sorted({driver for _, limits in offers for driver in limits}):
+        axis.volumes_row(driver)
+    matrix = [
+        [saturated(allocatable.get(name, 0)) for allocatable, _ in offers]
+        if driver is None
+        else [limits.get(driver, NO_LIMIT) for _, limits in offers]
+        for name, driver in zip(axis.names(), axis.drivers, strict=True)
     ]
-    bounds = np.zeros(len(nodes) + 1, dtype=np.int64)
-    np.cumsum([len(pods) for pods in per_node], out=bounds[1:])
-    shapes = np.fromiter(chain.from_iterable(per_node), dtype=np.int64, count=int(bounds[-1]))
-    return list(numbers), _Residents(shapes, bounds)
+    return np.array(matrix, dtype=np.int64).reshape(len(axis), len(offers))
 
 
-def _minus_requests(
-    allocatable: IntArray, shapes: list[PodShape], pods: _Residents, axis: ResourceAxis
-) -> IntArray:
-    demands = [axis.demand(shape) for shape in shapes]
-    free = np.zeros((len(axis), allocatable.shape[1]), dtype=np.int64)
-    free[: len(allocatable)] = allocatable
-    by_shape = np.zeros((len(axis), len(shapes)), dtype=np.int64)
+def _minus_requests(allocatable: IntArray, residents: Residents, axis: ResourceAxis) -> IntArray:
+    demands = [axis.demand(shape) for shape in residents.numbers]
+    absent = np.array(axis.all_absent()[len(allocatable) :], dtype=np.int64)
+    free = np.concatenate((allocatable, np.repeat(absent[:, np.newaxis], allocatable.shape[1], axis=1)))
+    by_shape = np.zeros((len(axis), len(demands)), dtype=np.int64)
     for number, demand in enumerate(demands):
         for row, amount in demand:
             by_shape[row, number] = amount
     for row, amounts in enumerate(by_shape):
         if amounts.any():
-            free[row] -= pods.sums(amounts)
+            free[row] -= residents.sums(amounts)
     return free

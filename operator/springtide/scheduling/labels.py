@@ -56,6 +56,16 @@ class LabelColumn:
         """The same column with further nodes at its end."""
         return LabelColumn(np.concatenate((self.codes, _encode(values, self._book))), self._book)
 
+    @property
+    def width(self) -> int:
+        """One more than the largest code."""
+        return len(self._book) + 1
+
+    def value(self, index: int) -> str:
+        """The value that the node with this index has; empty where it lacks the label."""
+        code = int(self.codes[index])
+        return "" if code == ABSENT else next(value for value, known in self._book.items() if known == code)
+
     def satisfies(self, requirement: NodeRequirement) -> BoolArray:
         """Which nodes satisfy the requirement (on this column's key)."""
         by_code = np.zeros(len(self._book) + 1, dtype=np.bool_)

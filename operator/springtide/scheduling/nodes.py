@@ -45,6 +45,7 @@ class NodeTable:
         self._index = {name: index for index, name in enumerate(names)}
         self._columns = dict(columns)
         self._masks: dict[Hashable, BoolArray] = {}
+        self._interned: dict[bytes, BoolArray] = {}
 
     @classmethod
     def of(cls, nodes: Sequence[NodeRecord]) -> NodeTable:
@@ -107,6 +108,10 @@ class NodeTable:
             mask = self._masks[question] = answer()
             mask.setflags(write=False)
         return mask
+
+    def interned(self, mask: BoolArray) -> BoolArray:
+        """One object for all equal masks. Not to be written to."""
+        return self._interned.setdefault(mask.tobytes(), mask)
 
     def _values(self, key: str) -> Iterable[str | None]:
         if key != HOSTNAME_LABEL or not self._hostnames:

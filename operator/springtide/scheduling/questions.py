@@ -79,12 +79,17 @@ def affinity_question(shape: PodShape) -> Question | None:
 
     Of several terms *all* must hold for one and the same pod, as in the scheduler.
     """
-    return Question(tuple(_condition(term) for term in shape.pod_affinity)) if shape.pod_affinity else None
+    return Question(tuple(_asked_by_newcomer(t) for t in shape.pod_affinity)) if shape.pod_affinity else None
 
 
 def anti_affinity_question(term: PodAffinityTerm) -> Question:
-    """The pods that a pod with this term of anti-affinity must not be near to, nor they to it."""
-    return Question((_condition(term),))
+    """The pods that a pod with this term of anti-affinity must not come near to."""
+    return Question((_asked_by_newcomer(term),))
+
+
+def repelled_question(term: PodAffinityTerm) -> Question:
+    """The pods that must not come near to a pod that is there and has this term of anti-affinity."""
+    return Question((Condition(term.selector, term.namespaces, term.namespace_selector),))
 
 
 def spread_question(constraint: SpreadConstraint, namespace: str) -> Question:
@@ -105,5 +110,14 @@ def labels_of_namespace(name: str, namespaces: Namespaces) -> Mapping[str, str]:
     return labels
 
 
-def _condition(term: PodAffinityTerm) -> Condition:
-    return Condition(term.selector, term.namespaces, term.namespace_selector)
+def _asked_by_newcomer(term: PodAffinityTerm) -> Condition:
+    """A term of the pod that is being scheduled.
+
+    kube-scheduler 1.36 resolves its namespaceSelector to names first, and then still tries the selector itself on
+    *no* labels (mergeAffinityTermNamespacesIfNotEmpty clears it in a copy). So a selector that only says what must
+    not be (NotIn, DoesNotExist) chooses every namespace here, though not in the terms of pods that are there.
+    """
+    chosen = term.namespace_selector
+    if chosen is not None and chosen.matches({}):
+        chosen = LabelSelector()
+    return Condition(term.selector, term.namespaces, chosen)

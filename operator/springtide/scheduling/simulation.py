@@ -4,20 +4,14 @@ away.
 Cost follows the number of shapes asked about, each a handful of vector operations over the nodes; never pods
 x nodes.
 
-Nodes that hold repelling pods. Required (anti-)affinity and hard spread of pods that already run can forbid a
-node to others (anti-affinity is symmetric), and is not modelled here. `repelled` says where that may be so:
-- whoever counts on a pod *moving* to a node leaves such nodes out (`only=~simulation.repelled`): a wrong
-  guess there would evict a pod that has no place to go;
-- a *pending* pod is tried on the other nodes first and then on these, but on these only while the scheduler's
-  refusal is young. A plain pod that still pends because nodes have just come up, or room has just been made,
-  is bound within seconds, and buying for it would waste a node. One that has been refused for longer,
-  although it seems to fit, is being repelled: it needs a node of its own, and a purchase too many is better
-  than a pod that waits forever.
+Pods are counted where they are, for those that ask about other pods (affinity, spread). A node that is `withdrawn` takes
+no more pods, but it is there: its pods count, and so does its domain in a spread. One that has `vanished` is in no
+count any more, neither its pods nor, if it was the last of it, its domain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,16 +19,22 @@ import numpy as np
 
 from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.cluster.shape import PodShape
+from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.scheduling.arrays import BoolArray, IntArray
-from springtide.scheduling.counting import allocatable_matrix, usage_of
+from springtide.scheduling.counting import free_matrix, usage_of
 from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.nodes import NodeTable
+from springtide.scheduling.questions import Namespaces, Question
 from springtide.scheduling.state import State
+from springtide.scheduling.tallies import PodKind
 from springtide.scheduling.usage import Usage
 from springtide.scheduling.verdict import Misfit
 
 if TYPE_CHECKING:
     from springtide.scheduling.fresh import FreshNode
+
+_NO_NAMESPACES: Namespaces = {}
+_NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,22 @@ class Simulation:
         """What filters read. To be changed through the methods below only."""
 
     @classmethod
-    def of(cls, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Simulation:
-        """The given nodes with their pods, by node name. Finished pods do not count, terminating ones do."""
-        return cls(NodeTable.of(nodes), usage_of(nodes, pods_by_node))
+    def of(
+        cls,
+        nodes: Sequence[NodeRecord],
+        pods_by_node: Mapping[str, Sequence[PodRecord]],
+        namespaces: Namespaces = _NO_NAMESPACES,
+    ) -> Simulation:
+        """The given nodes with their pods, by node name. Finished pods do not count, terminating ones do.
+
+        `namespaces`: labels by name; a namespace that is missing has no labels but its name.
+        """
+        return cls(NodeTable.of(nodes), usage_of(nodes, pods_by_node, namespaces))
 
     @classmethod
-    def empty(cls) -> Simulation:
+    def empty(cls, namespaces: Namespaces = _NO_NAMESPACES) -> Simulation:
         """No nodes yet."""
-        return cls.of((), {})
+        return cls.of((), {}, namespaces)
 
     def fork(self) -> Simulation:
         """An independent copy: what happens to either leaves no trace in the other. Costs nothing until written to."""
@@ -91,33 +99,52 @@ class Simulation:
         added = range(self.size, self.size + count)
         names = [f"{prefix}-{index}" for index in added]
         axis = usage.axis
-        free = np.repeat(allocatable_matrix([node.allocatable], axis), count, axis=1)
+        free = np.repeat(free_matrix([(node.allocatable, node.volume_limits)], axis), count, axis=1)
         self.state = State(
             nodes.extended(names, labels=node.labels, taints=node.taints), usage.extended(free)
         )
         each = np.arange(added.start, added.stop)
         for shape in node.daemon_shapes:
-            self.state.usage.take(shape, each, np.ones(count, dtype=np.int64))
+            self.state.usage.take(PodKind(shape), each, np.ones(count, dtype=np.int64))
         return added
 
     def withdraw(self, index: int) -> None:
         """The node takes no more pods (it is being removed, or is not there); the pods on it stay counted."""
         self.state.usage.withdraw(index)
 
+    def vanish(self, index: int) -> None:
+        """The node is gone with all its pods: withdrawn, and neither they nor its domain count for others any more.
+
+        Pods that move elsewhere are placed there; nothing needs to be removed here. What is free on it is moot.
+        """
+        self.state.usage.vanish(index)
+
+    def without(self, indices: Iterable[int]) -> Simulation:
+        """A fork in which these nodes have vanished."""
+        rest = self.fork()
+        for index in indices:
+            rest.vanish(index)
+        return rest
+
     @property
     def withdrawn(self) -> BoolArray:
-        """(size,) Which nodes were withdrawn."""
+        """(size,) Which nodes were withdrawn, or have vanished."""
         return self.state.usage.withdrawn.copy()
 
     @property
     def repelled(self) -> BoolArray:
-        """(size,) Nodes with pods whose (anti-)affinity or spread may forbid them to others: see the module's text."""
-        return self.state.usage.repelling > 0
+        """(size,) No node: what pods that are there forbid to others is in every verdict."""
+        return np.zeros(self.size, dtype=np.bool_)
 
     def free(self, resource: str) -> IntArray:
         """(size,) What is free of a resource: cpu in milli, others in whole units; negative where overcommitted."""
         usage = self.state.usage
         return usage.free(usage.axis.row(resource)).copy()
+
+    def matching(self, question: Question) -> IntArray:
+        """(size,) How many of the pods that the question means are on each node."""
+        tallies = self.state.usage.tallies
+        return tallies.tally(tallies.book.number(question)).by_node.copy()
 
     # --- verdicts -------------------------------------------------------------------------------------------
 
@@ -190,6 +217,10 @@ class Simulation:
 
         `only` narrows the choice to some nodes.
         """
+        if shape.volumes is not None and shape.volumes.one_at_a_time:
+            return self._place_singly(shape, shape.volumes, count, only=only)
+        if count > 1 and (shape.spread or shape.pod_affinity or shape.pod_anti_affinity):
+            return self._place_singly(shape, None, count, only=only)
         if count == 1:
             # Of one pod only whether it fits matters, and comparing costs a fraction of dividing.
             fits = self.feasible(shape)
@@ -198,20 +229,61 @@ class Simulation:
             room = self.room(shape)
             placement = first_fit(room if only is None else room * only, count)
         if placement.placed:
-            self.state.usage.take(shape, placement.indices, placement.counts)
+            self.state.usage.take(PodKind(shape), placement.indices, placement.counts)
         return placement
 
-    def place_on(self, shape: PodShape, index: int, count: int = 1) -> None:
-        """Count pods on a node whether they fit or not: they are bound or nominated there."""
-        self.state.usage.take(shape, np.array([index]), np.array([count]))
+    def _place_singly(
+        self, shape: PodShape, needs: VolumeNeeds | None, count: int, *, only: BoolArray | None
+    ) -> Placement:
+        """Each pod changes what is open to the next, wherever that may go."""
+        counts = np.zeros(self.size, dtype=np.int64)
+        for _ in range(count):
+            fits = self.feasible(shape)
+            one = first_that_fits(fits if only is None else fits & only)
+            if not one.placed:
+                break
+            if needs is not None:
+                self.state.usage.promise(needs, self.state.nodes, int(one.indices[0]))
+            self.state.usage.take(PodKind(shape), one.indices, one.counts)
+            counts[one.indices] += 1
+        indices = np.flatnonzero(counts)
+        return Placement(indices=indices, counts=counts[indices], placed=int(counts.sum()))
+
+    def place_on(
+        self,
+        shape: PodShape,
+        index: int,
+        count: int = 1,
+        *,
+        terminating: bool = False,
+        own_labels: Mapping[str, str] = _NO_LABELS,
+    ) -> None:
+        """Count pods on a node whether they fit or not: they are bound or nominated there.
+
+        Terminating pods do not count for spread. `own_labels`: those of PodRecord.own_labels, if they are known.
+        """
+        kind = PodKind(shape, terminating, tuple(sorted(own_labels.items())))
+        self.state.usage.take(kind, np.array([index]), np.array([count]))
 
     def place_at(self, shape: PodShape, indices: IntArray, counts: IntArray) -> None:
         """Count pods on several nodes at once, whether they fit or not; each index once."""
-        self.state.usage.take(shape, indices, counts)
+        if shape.volumes is not None and shape.volumes.one_at_a_time:
+            for index in np.repeat(indices, counts).tolist():
+                self.state.usage.promise(shape.volumes, self.state.nodes, index)
+        self.state.usage.take(PodKind(shape), indices, counts)
 
-    def remove(self, shape: PodShape, index: int, count: int = 1) -> None:
-        """Pods of the shape that were counted on the node have left it."""
-        self.state.usage.release(shape, index, count)
+    def remove(
+        self,
+        shape: PodShape,
+        index: int,
+        count: int = 1,
+        *,
+        terminating: bool = False,
+        own_labels: Mapping[str, str] = _NO_LABELS,
+    ) -> None:
+        """Pods that were counted on the node, with the same marks, have left it."""
+        kind = PodKind(shape, terminating, tuple(sorted(own_labels.items())))
+        self.state.usage.release(kind, index, count)
 
 
 _UNLIMITED = np.int64(2**62)

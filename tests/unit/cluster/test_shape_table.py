@@ -109,17 +109,15 @@ def test_what_never_decides_a_fit_is_not_part_of_the_shape(shapes, preference):
 
 
 @pytest.mark.parametrize(
-    ("spec", "unmodelled", "repels"),
+    ("spec", "unmodelled"),
     [
-        ({"topologySpreadConstraints": [HARD_SPREAD]}, Unmodelled.TOPOLOGY_SPREAD, True),
-        ({"affinity": ANTI}, Unmodelled.POD_AFFINITY, True),
-        ({"resourceClaims": [{"name": "gpu"}]}, Unmodelled.RESOURCE_CLAIMS, False),
+        ({"topologySpreadConstraints": [HARD_SPREAD]}, ()),
+        ({"affinity": ANTI}, ()),
+        ({"resourceClaims": [{"name": "gpu"}]}, (Unmodelled.RESOURCE_CLAIMS,)),
     ],
 )
-def test_hard_constraints_that_are_not_simulated_are_named(shapes, spec, unmodelled, repels):
-    shape = pod(shapes, **spec).shape
-    assert shape.unmodelled == (unmodelled,)
-    assert shape.repels_others is repels
+def test_hard_constraints_that_are_not_simulated_are_named(shapes, spec, unmodelled):
+    assert pod(shapes, **spec).shape.unmodelled == unmodelled
 
 
 def test_labels_of_one_pod_alone_stay_out_of_the_shape(shapes):

@@ -186,12 +186,6 @@ NEVER = ScaleDownSettings(enabled=False)
             id="constraints that are not modelled",
         ),
         pytest.param(
-            world({"a": running(1, SMALL), "b": running(1, shape(3000, repels=True))}),
-            BlockReason.NO_PLACE_TO_MOVE_PODS,
-            "no other node takes it",
-            id="the only place is beside a repelling pod",
-        ),
-        pytest.param(
             world(nodes=[node("a", taints=(HARD,)), node("b")], pods={"b": BUSY}),
             BlockReason.CURRENTLY_BEING_DELETED,
             "",

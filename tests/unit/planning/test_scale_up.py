@@ -220,7 +220,7 @@ def test_a_pod_that_fits_no_template_is_told_what_is_missing() -> None:
 
 
 def test_a_pod_with_constraints_that_are_not_modelled_never_causes_a_purchase() -> None:
-    odd = shape(100, GIB, unmodelled=(Unmodelled.TOPOLOGY_SPREAD,))
+    odd = shape(100, GIB, unmodelled=(Unmodelled.RESOURCE_CLAIMS,))
     made = plan(snapshot(pool("p", group()), waiting=pending(1, odd)))
     assert made.purchases == ()
     assert made.pending[0].groups[0].misfit is not None
@@ -307,22 +307,6 @@ def test_a_nominated_pod_counts_where_the_scheduler_makes_room_for_it() -> None:
     assert bought(plan(replace(world, picture=replace(world.picture, pending_pods=(elsewhere,))))) == {
         "asg-a": 1
     }
-
-
-def test_room_beside_repelling_pods_is_trusted_only_while_the_refusal_is_young() -> None:
-    shy = running(1, shape(100, repels=True))
-
-    def world(refused_for: timedelta) -> Snapshot:
-        return snapshot(
-            pool("p", group(nodes=["n1"])),
-            nodes=[node("n1")],
-            pods={"n1": shy},
-            waiting=pending(1, unschedulable_since=NOW - refused_for),
-        )
-
-    young, old = plan(world(timedelta(seconds=5))), plan(world(timedelta(minutes=5)))
-    assert (bought(young), young.wake_at) == ({}, NOW + timedelta(seconds=55))
-    assert bought(old) == {"asg-a": 1}
 
 
 # --- templates that promise too much ---------------------------------------------------------------------------

@@ -60,9 +60,9 @@ def test_constraints_that_are_not_simulated_are_told_in_the_words_of_the_manifes
 
 
 def test_several_such_constraints_are_all_named() -> None:
-    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject="PodTopologySpread, VolumeBinding"))
-    assert "PodTopologySpread (" in told
-    assert "VolumeBinding (" in told
+    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject="InPlaceResize, DynamicResources"))
+    assert "InPlaceResize (" in told
+    assert "DynamicResources (" in told
 
 
 @pytest.mark.parametrize("block", [block for block in BlockReason if block is not BlockReason.BLOCKED_BY_POD])

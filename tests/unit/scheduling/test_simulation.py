@@ -43,8 +43,6 @@ class Twin:
             assert sum(self.simulation.misfits(each).values()) == rejected
         for resource in ("pods", *worlds.RESOURCES):
             assert self.simulation.free(resource).tolist() == [n.free(resource) for n in self.nodes]
-        repelled = [any(p.repels_others for p in n.pods) for n in self.nodes]
-        assert self.simulation.repelled.tolist() == repelled
 
 
 def change(twin: Twin, shapes: list[PodShape], fresh: FreshNode, data: st.DataObject) -> None:
@@ -151,10 +149,10 @@ def test_pods_on_nodes_that_are_not_there_are_left_out() -> None:
 
 
 def test_a_shape_that_is_not_modelled_fits_nowhere_but_counts_where_it_is() -> None:
-    volume = shape({"cpu": 3000}, unmodelled=(Unmodelled.VOLUMES,))
+    device = shape({"cpu": 3000}, unmodelled=(Unmodelled.RESOURCE_CLAIMS,))
     simulation = Simulation.of([node("a")], {})
-    assert simulation.place(volume, 1).placed == 0
-    simulation.place_on(volume, 0)
+    assert simulation.place(device, 1).placed == 0
+    simulation.place_on(device, 0)
     assert simulation.free("cpu").tolist() == [1000]
 
 

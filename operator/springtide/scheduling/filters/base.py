@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from springtide.cluster.shape import PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
+
+UNLIMITED = np.int64(2**62)
+"""Stands for "any number of pods" in a limit."""
 
 
 @dataclass(frozen=True, slots=True)
