@@ -99,11 +99,15 @@ class Buying:
     def _offers(self, shortlist: Shortlist, appraisal: Appraisal) -> list[Offer]:
         """What the candidates worth packing would hold now; those without room, or that hold nothing, left out."""
         left: IntArray = np.array([demand.count for demand in self.left], dtype=np.int64)
-        offers = (
-            self._offer(shortlist.candidates[number], shortlist.asking(number, left), appraisal)
-            for number in shortlist.promising(left, self._room)
-        )
-        return [offer for offer in offers if offer is not None and offer.packing.nodes]
+        numbers, enough = shortlist.promising(left, self._room)
+        offers: dict[int, Offer] = {}
+        for number in numbers:
+            if len(offers) == enough:
+                break
+            offer = self._offer(shortlist.candidates[number], shortlist.asking(number, left), appraisal)
+            if offer is not None and offer.packing.nodes:
+                offers[number] = offer
+        return [offers[number] for number in sorted(offers)]
 
     def _offer(self, candidate: Candidate, asking: Sequence[int], appraisal: Appraisal) -> Offer | None:
         room = self._room(candidate)

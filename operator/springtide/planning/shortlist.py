@@ -86,21 +86,26 @@ class Shortlist:
         numbers: list[int] = np.flatnonzero(self._takes[:, candidate] & (left > 0)).tolist()
         return numbers
 
-    def promising(self, left: IntArray, rooms: Callable[[Candidate], int]) -> list[int]:
-        """Numbers of the candidates to be packed. `left`: pods of each demand; `rooms`: nodes a candidate may get."""
+    def promising(self, left: IntArray, rooms: Callable[[Candidate], int]) -> tuple[list[int], int]:
+        """(numbers of the candidates that may hold something, the best first; how many offers among them will do).
+
+        `left`: pods of each demand; `rooms`: nodes a candidate may get.
+        """
         asked = self._takes[left > 0].any(axis=0) if len(left) else np.zeros(len(self.candidates), np.bool_)
-        open_numbers = np.flatnonzero(asked)
-        count = min(max(LEAST_PACKED, MAX_PACKED // max(1, int((left > 0).sum()))), MOST_PACKED)
-        if len(open_numbers) <= count:
-            return list(open_numbers.tolist())
-        room = np.array([rooms(self.candidates[number]) for number in open_numbers.tolist()])
-        open_numbers, room = open_numbers[room > 0], room[room > 0]
-        estimate = self._estimate(open_numbers, left, room)
-        ranks = [_RANKS[each](estimate) for each in self._chain if each in _RANKS]
-        order = np.lexsort([*reversed([*ranks, estimate.nodes])])
-        return sorted(int(number) for number in open_numbers[order[:count]])
+        numbers: IntArray = np.flatnonzero(asked)
+        enough = min(max(LEAST_PACKED, MAX_PACKED // max(1, int((left > 0).sum()))), MOST_PACKED)
+        if len(numbers) > enough:
+            room = np.array([rooms(self.candidates[number]) for number in numbers.tolist()])
+            numbers = self._best_first(numbers[room > 0], left, room[room > 0])
+        return numbers.tolist(), enough
 
     # --- estimates --------------------------------------------------------------------------------------------
+
+    def _best_first(self, numbers: IntArray, left: IntArray, room: IntArray) -> IntArray:
+        estimate = self._estimate(numbers, left, room)
+        ranks = [_RANKS[each](estimate) for each in self._chain if each in _RANKS]
+        ordered: IntArray = numbers[np.lexsort([estimate.nodes, *reversed(ranks)])]
+        return ordered
 
     def _estimate(self, numbers: IntArray, left: IntArray, room: IntArray) -> Estimate:
         takes = self._takes[:, numbers]
