@@ -173,7 +173,7 @@ def _pinned(node: NodeRecord, owner: NodeOwner, drain: NodeDrain, used: float) -
             detail=drain.verdict.detail,
         )
     for pod in (*drain.to_evict, *drain.waiting_for):
-        if pod.shape.unmodelled or pod.shape.repels_others:
+        if pod.shape.unmodelled:
             return NodeVerdict(
                 node=node.name,
                 pool=owner.pool.name,
@@ -188,7 +188,7 @@ def _pinned(node: NodeRecord, owner: NodeOwner, drain: NodeDrain, used: float) -
 
 def _constraints(shape: PodShape) -> str:
     names = ", ".join(constraint.value for constraint in shape.unmodelled)
-    return f"where it could go is not simulated: {names or 'InterPodAffinity'}"
+    return f"where it could go is not simulated: {names}"
 
 
 def _verdict(

@@ -1,13 +1,13 @@
 """Removal simulation: would the pods of these nodes, all gone together, find a place on the nodes that stay?
 
-Pods are counted as movable only onto ready nodes that stay, and never onto nodes with repelling pods (see
-springtide.scheduling.simulation). What one removal has moved stays moved for the next, so a set of removals
-that were all granted is feasible as a whole, and so is every part of it: a node that received pods never goes.
+Pods are counted as movable only onto ready nodes that stay. What one removal has moved stays moved for the next, so a
+set of removals that were all granted is feasible as a whole, and a node that received pods never goes. Unless moves
+hung on where other pods are (`entangled`), every part of it is feasible, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -16,7 +16,7 @@ import numpy as np
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.planning.destinations import Destinations
+from springtide.planning.destinations import Destinations, Stuck
 from springtide.planning.landscape import Landscape
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.simulation import Simulation
@@ -29,7 +29,7 @@ class Moves:
 
     destinations: Mapping[str, str]
     """Pod uid -> node name; empty when a pod has no place, or none had to move."""
-    stuck: PodRecord | None = None
+    stuck: Stuck | None = None
 
     @property
     def feasible(self) -> bool:
@@ -39,12 +39,19 @@ class Moves:
 class RemovalSimulation:
     """Removes nodes one after another, keeping the moves."""
 
-    def __init__(self, landscape: Landscape, *, victims: Sequence[str]) -> None:
-        """`victims`: the nodes that will be asked about, in that order. Nodes that stay for certain are preferred as
-        destinations, the fullest first; then the last victims, so that moves make the fewest of them needed."""
+    def __init__(self, landscape: Landscape, *, victims: Sequence[str], shapes: Iterable[PodShape]) -> None:
+        """`victims`: the nodes that will be asked about, in that order; `shapes`: of their pods. Nodes that stay for
+        certain are preferred as destinations, the fullest first; then the last victims, so that moves make the fewest
+        of them needed."""
         self._simulation = landscape.simulation
-        self._destinations = Destinations(landscape.simulation, _order(landscape, victims))
+        self._destinations = Destinations(landscape.simulation, _order(landscape, victims), shapes)
         self._received: set[int] = set()
+
+    @property
+    def entangled(self) -> bool:
+        """Whether any move hung on where other pods are: then a part of the removals need not be feasible because all
+        of them together are."""
+        return self._destinations.entangled
 
     @property
     def examined(self) -> int:
@@ -58,13 +65,9 @@ class RemovalSimulation:
     def remove(self, node: str, pods: Sequence[PodRecord]) -> Moves:
         """Move the pods off the node and take it away; nothing changes when one of them has no place."""
         alike = _by_shape(pods)
-        outcome = self._destinations.relocate(
-            _index(self._simulation, node), [(shape, len(members)) for shape, members in alike]
-        )
+        outcome = self._destinations.relocate(_index(self._simulation, node), alike)
         if outcome.stuck is not None:
-            _, members = alike[outcome.stuck]
-            placed = sum(count for _, count in outcome.spots[outcome.stuck]) if outcome.spots else 0
-            return Moves(destinations={}, stuck=members[placed])
+            return Moves(destinations={}, stuck=outcome.stuck)
         moves: dict[str, str] = {}
         for (_, members), spots in zip(alike, outcome.spots, strict=True):
             moved = iter(members)
@@ -74,10 +77,10 @@ class RemovalSimulation:
                 moves.update((pod.uid, name) for pod in islice(moved, count))
         return Moves(destinations=moves)
 
-    def why_stuck(self, node: str, shape: PodShape) -> tuple[bool, Misfit | None]:
-        """Once all nodes have been asked: (whether one pod of this node's has a place after all; why not, on most of
-        the other nodes; None: on none of them)."""
-        return self._destinations.why_stuck(shape, _index(self._simulation, node))
+    def last_word(self, node: str, shape: PodShape) -> tuple[bool, Misfit | None]:
+        """Why there is no room for a pod of this node's, once all nodes have been asked: (whether there is for one
+        pod after all; why not, on most of the other nodes; None: on none of them)."""
+        return self._destinations.last_word(shape, _index(self._simulation, node))
 
 
 def _index(simulation: Simulation, name: str) -> int | None:
@@ -93,7 +96,7 @@ def _order(landscape: Landscape, victims: Sequence[str]) -> IntArray:
     simulation = landscape.simulation
     indices = [_index(simulation, name) for name in victims]
     last_first = np.array([index for index in reversed(indices) if index is not None], dtype=np.int64)
-    is_open = landscape.ready & ~simulation.withdrawn & ~simulation.repelled
+    is_open = landscape.ready & ~simulation.withdrawn
     stays = is_open.copy()
     stays[last_first] = False
     emptiness = _emptiness(simulation)

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Final
 
 from springtide.cluster.quantity import render_quantity
-from springtide.cluster.records import PodRecord
+from springtide.planning.destinations import Stuck
 from springtide.planning.landscape import Landscape
 from springtide.planning.limits import Allowance, Ledger
 from springtide.planning.node_eligibility import Spare
 from springtide.planning.plan import BlockReason, NodeVerdict
 from springtide.planning.removal_simulation import Moves, RemovalSimulation
 from springtide.planning.victims import in_order, rotated
-from springtide.scheduling.verdict import Misfit, Plugin
+from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 
 MAX_EXAMINED: Final = 400_000_000
 """Nodes looked at as destinations in one pass, all pods together: about a second's work. An ordinary cluster of 5,000
@@ -57,7 +57,11 @@ def find(
     if most > max_examined:
         victims = rotated(victims, since=since, now=now)
     search = _Search(
-        simulation=RemovalSimulation(landscape, victims=[spare.node.name for spare in victims]),
+        simulation=RemovalSimulation(
+            landscape,
+            victims=[spare.node.name for spare in victims],
+            shapes={pod.shape for spare in victims for pod in spare.moving},
+        ),
         allowance=ledger.allowance(),
         max_examined=max_examined,
     )
@@ -80,7 +84,7 @@ class _Search:
     allowance: Allowance
     max_examined: int
     _received: list[Spare] = field(default_factory=list)
-    _stuck: list[tuple[Spare, PodRecord]] = field(default_factory=list)
+    _stuck: list[tuple[Spare, Stuck]] = field(default_factory=list)
     _not_asked: list[Spare] = field(default_factory=list)
 
     def run(self, victims: Iterable[Spare]) -> Iterator[tuple[Spare, Moves]]:
@@ -103,9 +107,8 @@ class _Search:
 
     def verdicts(self) -> Iterator[NodeVerdict]:
         """On the nodes that cannot go, once all have been asked."""
-        for spare, pod in self._stuck:
-            detail = _explained(*self.simulation.why_stuck(spare.node.name, pod.shape))
-            yield spare.verdict(BlockReason.NO_PLACE_TO_MOVE_PODS, pod=pod, detail=detail)
+        for spare, stuck in self._stuck:
+            yield no_place(spare, stuck, self.simulation)
         for spare in self._received:
             detail = "pods of other unneeded nodes would move here"
             yield spare.verdict(BlockReason.NO_PLACE_TO_MOVE_PODS, detail=detail)
@@ -129,14 +132,35 @@ class _Search:
         return moves
 
 
-def _explained(fits_alone: bool, misfit: Misfit | None) -> str:
+def no_place(spare: Spare, stuck: Stuck, simulation: RemovalSimulation) -> NodeVerdict:
+    """The verdict on a node one of whose pods has no place."""
+    if stuck.misfit is not None:
+        detail = f"{misfit_text(stuck.misfit)}, {stuck.view}" if stuck.view else misfit_text(stuck.misfit)
+    else:
+        fits_alone, misfit = simulation.last_word(spare.node.name, stuck.pod.shape)
+        if fits_alone:
+            detail = "other nodes have room for some of the node's pods, not for all at once"
+        else:
+            detail = "no other node takes it" if misfit is None else misfit_text(misfit)
+    return spare.verdict(BlockReason.NO_PLACE_TO_MOVE_PODS, pod=stuck.pod, detail=detail)
+
+
+def misfit_text(misfit: Misfit) -> str:
     """Why a pod has no place, in short."""
-    if fits_alone:
-        return "other nodes have room for some of the node's pods, not for all at once"
-    if misfit is None:
-        return "no other node takes it"
     if misfit.plugin is Plugin.NODE_RESOURCES_FIT:
         needed = render_quantity(misfit.subject, misfit.requested)
         free = render_quantity(misfit.subject, misfit.free)
         return f"needs {needed} {misfit.subject}, largest free {free}"
+    if misfit.rule is not None:
+        return f"{misfit.plugin.value}: {_RULES[misfit.rule].format(misfit=misfit)}"
     return f"{misfit.plugin.value}: {misfit.subject}" if misfit.subject else misfit.plugin.value
+
+
+_RULES: Final = {
+    PodRule.NO_TOPOLOGY: "nodes without label {misfit.topology_key}",
+    PodRule.SKEW: "{misfit.topology_key}={misfit.domain} has {misfit.matching} of {misfit.subject}, "
+    "the fewest are {misfit.minimum}, maxSkew {misfit.max_skew}",
+    PodRule.AFFINITY: "must be near {misfit.subject} by {misfit.topology_key}",
+    PodRule.ANTI_AFFINITY: "must not be near {misfit.subject} by {misfit.topology_key}",
+    PodRule.REPELLED: "a pod there must not be near {misfit.subject} by {misfit.topology_key}",
+}
