@@ -22,8 +22,10 @@ from springtide.cluster.shape import PodShape
 from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.counting import free_matrix, usage_of
+from springtide.scheduling.filters import inter_pod_affinity
 from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.nodes import NodeTable
+from springtide.scheduling.placing import counts_on_nodes
 from springtide.scheduling.questions import Namespaces, Question
 from springtide.scheduling.state import State
 from springtide.scheduling.tallies import PodKind
@@ -220,7 +222,7 @@ class Simulation:
         if shape.volumes is not None and shape.volumes.one_at_a_time:
             return self._place_singly(shape, shape.volumes, count, only=only)
         if count > 1 and (shape.spread or shape.pod_affinity or shape.pod_anti_affinity):
-            return self._place_singly(shape, None, count, only=only)
+            return self._place_by_rules(shape, count, only=only)
         if count == 1:
             # Of one pod only whether it fits matters, and comparing costs a fraction of dividing.
             fits = self.feasible(shape)
@@ -233,21 +235,36 @@ class Simulation:
         return placement
 
     def _place_singly(
-        self, shape: PodShape, needs: VolumeNeeds | None, count: int, *, only: BoolArray | None
+        self, shape: PodShape, needs: VolumeNeeds, count: int, *, only: BoolArray | None
     ) -> Placement:
-        """Each pod changes what is open to the next, wherever that may go."""
+        """Each pod takes volumes away from the next, wherever that may go."""
         counts = np.zeros(self.size, dtype=np.int64)
         for _ in range(count):
             fits = self.feasible(shape)
             one = first_that_fits(fits if only is None else fits & only)
             if not one.placed:
                 break
-            if needs is not None:
-                self.state.usage.promise(needs, self.state.nodes, int(one.indices[0]))
+            self.state.usage.promise(needs, self.state.nodes, int(one.indices[0]))
             self.state.usage.take(PodKind(shape), one.indices, one.counts)
             counts[one.indices] += 1
-        indices = np.flatnonzero(counts)
-        return Placement(indices=indices, counts=counts[indices], placed=int(counts.sum()))
+        return _placement(counts)
+
+    def _place_by_rules(self, shape: PodShape, count: int, *, only: BoolArray | None) -> Placement:
+        """Each pod may open nodes to the next, or close them."""
+        if inter_pod_affinity.is_first(shape, self.state):
+            first = self.place(shape, 1, only=only)
+            if not first.placed:
+                return first
+            counts = counts_on_nodes(shape, self.state, count - 1, only=only)
+        else:
+            first = None
+            counts = counts_on_nodes(shape, self.state, count, only=only)
+        rest = _placement(counts)
+        if rest.placed:
+            self.state.usage.take(PodKind(shape), rest.indices, rest.counts)
+        if first is not None:
+            counts[first.indices] += 1
+        return _placement(counts)
 
     def place_on(
         self,
@@ -299,6 +316,12 @@ def first_fit(room: IntArray, count: int) -> Placement:
     counts = np.minimum(reached[:used], count)
     counts[1:] -= counts[:-1].copy()
     return Placement(indices=indices, counts=counts, placed=int(counts.sum()))
+
+
+def _placement(counts: IntArray) -> Placement:
+    """From the number of pods for each node."""
+    indices = np.flatnonzero(counts)
+    return Placement(indices=indices, counts=counts[indices], placed=int(counts.sum()))
 
 
 def first_that_fits(fits: BoolArray) -> Placement:

@@ -31,11 +31,17 @@ def limit(shape: PodShape, state: State) -> IntArray | None:
     if fits is None:
         return None
     room: IntArray = fits * UNLIMITED
-    for asked in state.usage.tallies.book.asked(shape).anti_affinity:
-        if asked.counts_itself:
-            alone = state.nodes.column(asked.term.topology_key).codes != ABSENT
-            np.minimum(room, 1, out=room, where=alone)
+    for key in keys_apart(shape, state):
+        np.minimum(room, 1, out=room, where=state.nodes.column(key).codes != ABSENT)
     return room
+
+
+def keys_apart(shape: PodShape, state: State) -> list[str]:
+    """The topologies in which no two pods of the shape may share a domain."""
+    if not shape.pod_anti_affinity:
+        return []
+    asked = state.usage.tallies.book.asked(shape).anti_affinity
+    return list(dict.fromkeys(each.term.topology_key for each in asked if each.counts_itself))
 
 
 def is_first(shape: PodShape, state: State) -> bool:

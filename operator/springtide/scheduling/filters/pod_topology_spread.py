@@ -36,6 +36,17 @@ def limit(shape: PodShape, state: State) -> IntArray | None:
     return room
 
 
+def lasting(shape: PodShape, state: State) -> BoolArray | None:
+    """Which nodes may become open as further pods of the shape are placed; None = all."""
+    if not shape.spread:
+        return None
+    fits = np.ones(len(state.nodes), dtype=np.bool_)
+    for standing in standings(shape, state):
+        codes = standing.domains.codes
+        fits &= codes != ABSENT if standing.asked.counts_itself else _open(standing)[codes]
+    return fits
+
+
 def explain(shape: PodShape, state: State, rejected: IntArray) -> Mapping[Misfit, int]:
     """Nodes by the first constraint that they break: without its key; then by too large a skew, telling the least."""
     misfits: dict[Misfit, int] = {}
