@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from springtide.cluster.records import DisruptionBudget, PodRecord
 from springtide.cluster.selector import LabelSelector, SelectorOperator
@@ -66,35 +67,61 @@ def _one_of(selector: LabelSelector) -> list[tuple[str, str]]:
     return [_ANY]
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why the API server would not evict a pod now."""
+
+    pod: PodRecord
+    detail: str
+
+
 class RemainingDisruptions:
     """What the budgets still allow while one plan adds removals to each other.
 
     The evictions of one node may be made one after another, so a node alone needs no more than one allowed
     disruption of each budget (what Cluster Autoscaler asks too). Nodes that are drained at the same time
     must fit into the budgets together, or their drains would starve each other until they time out.
+
+    What is allowed has been lowered already for pods that are on their way out: the API server does so with each
+    eviction that it grants (disruptedPods).
     """
 
     def __init__(self, index: BudgetIndex) -> None:
         self._index = index
         self._taken: Counter[tuple[str, str]] = Counter()
 
-    def lacking(self, pods: Sequence[PodRecord]) -> DisruptionBudget | None:
-        """The first budget that does not let these pods be evicted besides what was taken already, if any."""
-        for budget, needed in self._needs(pods).values():
-            taken = self._taken[budget.namespace, budget.name]
-            if budget.disruptions_allowed < 1 or (taken and taken + needed > budget.disruptions_allowed):
-                return budget
+    def lacking(self, pods: Iterable[PodRecord]) -> Objection | None:
+        """The first reason why these pods cannot be evicted besides those that were counted already; None: none."""
+        needed: Counter[tuple[str, str]] = Counter()
+        for pod in pods:
+            budgets = self._asked(pod)
+            if len(budgets) > 1:
+                names = ", ".join(budget.name for budget in budgets)
+                return Objection(
+                    pod, f"several PodDisruptionBudgets cover it ({names}): it cannot be evicted"
+                )
+            for budget in budgets:
+                key = (budget.namespace, budget.name)
+                needed[key] += 1
+                if budget.disruptions_allowed < 1:
+                    return Objection(pod, f"PodDisruptionBudget {key[0]}/{key[1]} allows no disruption")
+                taken = self._taken[key]
+                if taken and taken + needed[key] > budget.disruptions_allowed:
+                    return Objection(
+                        pod, f"PodDisruptionBudget {key[0]}/{key[1]} is used up by other removals"
+                    )
         return None
 
-    def take(self, pods: Sequence[PodRecord]) -> None:
+    def take(self, pods: Iterable[PodRecord]) -> None:
         """Count these evictions."""
-        for key, (_, needed) in self._needs(pods).items():
-            self._taken[key] += needed
-
-    def _needs(self, pods: Sequence[PodRecord]) -> Mapping[tuple[str, str], tuple[DisruptionBudget, int]]:
-        needs: dict[tuple[str, str], tuple[DisruptionBudget, int]] = {}
         for pod in pods:
-            for budget in self._index.covering(pod):
-                key = (budget.namespace, budget.name)
-                needs[key] = (budget, needs[key][1] + 1 if key in needs else 1)
-        return needs
+            for budget in self._asked(pod):
+                self._taken[budget.namespace, budget.name] += 1
+
+    def _asked(self, pod: PodRecord) -> Sequence[DisruptionBudget]:
+        """The budgets that the API server asks when the pod is evicted: none for one that has ended or is on its way
+        out (kubernetes pkg/registry/core/pod/storage/eviction.go, canIgnorePDB). It asks none for one that has not
+        started either; but by then it may have."""
+        if pod.deletion_timestamp is not None or pod.finished:
+            return ()
+        return self._index.covering(pod)

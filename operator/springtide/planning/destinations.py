@@ -41,9 +41,10 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """Where the pods went: of each kind in turn, its spots; none if one pod is stuck."""
+    """Where the pods went."""
 
-    spots: Sequence[Sequence[Spot]] = ()
+    steps: Sequence[tuple[int, Spot]] = ()
+    """(number of the kind, spot) in the order in which they were placed; none if one pod is stuck."""
     stuck: Stuck | None = None
 
 
@@ -89,7 +90,7 @@ class Destinations:
         if leaving is not None:
             self._withdrawn.append(leaving)
         self.entangled |= attempt.asked > 0
-        return Relocation(spots=attempt.spots)
+        return Relocation(steps=attempt.steps)
 
     def last_word(self, shape: PodShape, node: int | None) -> tuple[bool, Misfit | None]:
         """Why there is no room for a pod of the shape, once all has been tried: (whether another node than `node`
@@ -142,7 +143,7 @@ class _Attempt:
         self._left = [len(members) for _, members in pods]
         self._ends = [search.start for search in searches]
         self._trial: Trial | None = None
-        self.spots: list[list[Spot]] = [[] for _ in pods]
+        self.steps: list[tuple[int, Spot]] = []
         self.asked = 0
         """How often the filters were asked."""
 
@@ -173,11 +174,7 @@ class _Attempt:
         if self._trial is not None:
             self._views.adopt(self._trial)
             return
-        arrivals = [
-            (shape, index, count)
-            for (shape, _), spots in zip(self._pods, self.spots, strict=True)
-            for index, count in spots
-        ]
+        arrivals = [(self._pods[number][0], index, count) for number, (index, count) in self.steps]
         self._views.note(
             Departure(self._leaving, [pod for _, members in self._pods for pod in members], arrivals)
         )
@@ -207,9 +204,9 @@ class _Attempt:
         return None
 
     def _note(self, number: int, spots: Sequence[Spot]) -> None:
-        self.spots[number] += spots
         shape, _ = self._pods[number]
         for index, count in spots:
+            self.steps.append((number, (index, count)))
             self._left[number] -= count
             if self._trial is not None:
                 self._trial.arrive(shape, index, count)

@@ -13,6 +13,7 @@ from springtide.api.settings import Mode
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
+from springtide.planning.company import Company
 from springtide.planning.drain_rules import DrainContext
 from springtide.planning.free_room import FreeRoom
 from springtide.planning.landscape import Landscape
@@ -70,19 +71,14 @@ def give_back(
         bought_for=bought_for,
     )
     departures.count_in_flight(situation.readiness.owners)
-    unneeded, kept = find(
-        spares,
-        landscape=landscape,
-        ledger=ledger,
-        since=snapshot.unneeded_since,
-        now=snapshot.now,
-    )
-    decided = [departures.decide(node) for node in unneeded]
-    verdicts.update((verdict.node, verdict) for verdict in kept)
+    found = find(spares, landscape=landscape, ledger=ledger, since=snapshot.unneeded_since, now=snapshot.now)
+    company = Company(found, landscape)
+    decided = [departures.decide(node, company=company) for node in found.unneeded]
+    verdicts.update((verdict.node, verdict) for verdict in found.kept)
     verdicts.update((each.verdict.node, each.verdict) for each in decided)
     return GivenBack(
         verdicts=verdicts,
-        unneeded_since={node.spare.node.name: node.since for node in unneeded},
+        unneeded_since={node.spare.node.name: node.since for node in found.unneeded},
         removals=tuple(each.removal for each in decided if each.removal is not None),
         due_at=_first_due(decided),
     )

@@ -50,6 +50,11 @@ class Spare:
         """The pods that need a place elsewhere, sooner or later."""
         return (*self.drain.to_evict, *self.drain.waiting_for)
 
+    @property
+    def evicted(self) -> tuple[PodRecord, ...]:
+        """The pods that are evicted when it goes, but for those of DaemonSets."""
+        return (*self.drain.to_evict, *self.expendable)
+
     def verdict(
         self, block: BlockReason | None = None, *, detail: str = "", pod: PodRecord | None = None
     ) -> NodeVerdict:

@@ -28,7 +28,8 @@ class Moves:
     """Where the pods of a removed node went, or which of them has no place."""
 
     destinations: Mapping[str, str]
-    """Pod uid -> node name; empty when a pod has no place, or none had to move."""
+    """Pod uid -> node name, in the order in which they were placed; empty when a pod has no place, or none had to
+    move."""
     stuck: Stuck | None = None
 
     @property
@@ -69,12 +70,11 @@ class RemovalSimulation:
         if outcome.stuck is not None:
             return Moves(destinations={}, stuck=outcome.stuck)
         moves: dict[str, str] = {}
-        for (_, members), spots in zip(alike, outcome.spots, strict=True):
-            moved = iter(members)
-            for index, count in spots:
-                self._received.add(index)
-                name = self._simulation.name(index)
-                moves.update((pod.uid, name) for pod in islice(moved, count))
+        waiting = [iter(members) for _, members in alike]
+        for number, (index, count) in outcome.steps:
+            self._received.add(index)
+            name = self._simulation.name(index)
+            moves.update((pod.uid, name) for pod in islice(waiting[number], count))
         return Moves(destinations=moves)
 
     def last_word(self, node: str, shape: PodShape) -> tuple[bool, Misfit | None]:

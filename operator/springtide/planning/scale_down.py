@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from springtide.cluster.groups import InstanceState
+from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PoolView, Snapshot
 from springtide.planning.budgets import RemainingDisruptions
+from springtide.planning.company import Company
 from springtide.planning.limits import Ledger
 from springtide.planning.node_eligibility import Spare
 from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal, RemovalReason
@@ -25,6 +27,16 @@ class Departure:
     removal: Removal | None = None
     due_at: datetime | None = None
     """When the timer that keeps it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What keeps an unneeded node, its numbers, and when that ends by itself."""
+
+    block: BlockReason
+    detail: str
+    pod: PodRecord | None = None
+    due_at: datetime | None = None
 
 
 @dataclass
@@ -53,26 +65,30 @@ class Departures:
             evicted = [pod for pod in pods if not pod.is_daemon and not pod.is_mirror]
             if evicted:
                 self._draining[removal.pool] += 1
-                self.disruptions.take([pod for pod in evicted if pod.deletion_timestamp is None])
+                self.disruptions.take(evicted)
 
-    def decide(self, node: Unneeded) -> Departure:
-        """Whether the node goes now."""
+    def decide(self, node: Unneeded, *, company: Company) -> Departure:
+        """Whether the node goes now, in the company of those that were decided to go."""
         spare = node.spare
-        block, detail, due_at = self._kept(node)
-        verdict = replace(spare.verdict(block, detail=detail), unneeded_since=node.since)
-        if block is BlockReason.BLOCKED_BY_POD:
-            verdict = replace(verdict, pod_block=PodBlock.NOT_ENOUGH_PDB)
-        if block is not None:
-            return Departure(verdict=verdict, due_at=due_at)
+        kept = self._kept(node) or _left_behind(node, company)
+        if kept is not None:
+            company.leave_out()
+            verdict = replace(
+                spare.verdict(kept.block, detail=kept.detail, pod=kept.pod), unneeded_since=node.since
+            )
+            if kept.block is BlockReason.BLOCKED_BY_POD:
+                verdict = replace(verdict, pod_block=PodBlock.NOT_ENOUGH_PDB)
+            return Departure(verdict=verdict, due_at=kept.due_at)
         self._count(spare)
-        return Departure(verdict=replace(verdict, removable=True), removal=_removal(node))
+        verdict = replace(spare.verdict(), unneeded_since=node.since, removable=True)
+        return Departure(verdict=verdict, removal=_removal(node, company.destinations()))
 
-    def _kept(self, node: Unneeded) -> tuple[BlockReason | None, str, datetime | None]:
-        """(what keeps the node, its numbers, when that ends by itself)."""
+    def _kept(self, node: Unneeded) -> _Kept | None:
+        """What keeps the node."""
         spare, now = node.spare, self.snapshot.now
         settings = spare.pool.settings.scale_down
         if spare.drain.waiting_for:
-            return BlockReason.BLOCKED_BY_ON_COMPLETION_POD, spare.drain.waiting_for[0].key, None
+            return _Kept(BlockReason.BLOCKED_BY_ON_COMPLETION_POD, spare.drain.waiting_for[0].key)
         needed = settings.unneeded_time if spare.is_ready else settings.unready_time
         if node.since + needed > now:
             block = (
@@ -80,40 +96,47 @@ class Departures:
                 if spare.is_ready
                 else BlockReason.NOT_UNREADY_LONG_ENOUGH
             )
-            return block, f"since {node.since:%H:%M:%S} UTC, for {_minutes(needed)}", node.since + needed
+            detail = f"since {node.since:%H:%M:%S} UTC, for {_minutes(needed)}"
+            return _Kept(block, detail, due_at=node.since + needed)
         if self.forbidden:
-            return BlockReason.FORBIDDEN, self.forbidden, None
+            return _Kept(BlockReason.FORBIDDEN, self.forbidden)
         cooling = cool_down(spare.pool, now=now, bought=spare.pool.name in self.bought_for)
         if cooling is not None:
-            return BlockReason.COOL_DOWN, *cooling
-        return (*self._bounded(spare), None)
+            return _Kept(BlockReason.COOL_DOWN, cooling[0], due_at=cooling[1])
+        return self._bounded(spare)
 
-    def _bounded(self, spare: Spare) -> tuple[BlockReason | None, str]:
+    def _bounded(self, spare: Spare) -> _Kept | None:
         settings = spare.pool.settings.scale_down
         at_min = self.ledger.min_reached(spare.key)
         if at_min:
-            return BlockReason.MIN_SIZE_REACHED, at_min
+            return _Kept(BlockReason.MIN_SIZE_REACHED, at_min)
         at_limit = self.ledger.min_limit_reached(spare.key, spare.node)
         if at_limit:
-            return BlockReason.MINIMAL_LIMIT_EXCEEDED, at_limit
+            return _Kept(BlockReason.MINIMAL_LIMIT_EXCEEDED, at_limit)
         if self._under_way[spare.pool.name] >= settings.max_parallel:
-            return BlockReason.PARALLELISM, f"maxParallel {settings.max_parallel}"
+            return _Kept(BlockReason.PARALLELISM, f"maxParallel {settings.max_parallel}")
         if not spare.is_empty and self._draining[spare.pool.name] >= settings.max_parallel_drain:
-            return BlockReason.PARALLELISM, f"maxParallelDrain {settings.max_parallel_drain}"
-        budget = self.disruptions.lacking(spare.drain.to_evict)
-        if budget is not None:
-            return (
-                BlockReason.BLOCKED_BY_POD,
-                f"PodDisruptionBudget {budget.namespace}/{budget.name} is used up by other removals",
-            )
-        return None, ""
+            return _Kept(BlockReason.PARALLELISM, f"maxParallelDrain {settings.max_parallel_drain}")
+        objection = self.disruptions.lacking(spare.evicted)
+        if objection is not None:
+            return _Kept(BlockReason.BLOCKED_BY_POD, objection.detail, pod=objection.pod)
+        return None
 
     def _count(self, spare: Spare) -> None:
         self.ledger.remove(spare.key, spare.node)
         self._under_way[spare.pool.name] += 1
         if not spare.is_empty:
             self._draining[spare.pool.name] += 1
-            self.disruptions.take(spare.drain.to_evict)
+        self.disruptions.take(spare.evicted)
+
+
+def _left_behind(node: Unneeded, company: Company) -> _Kept | None:
+    """What keeps the node because others stay that were unneeded, too."""
+    if company.welcomes(node):
+        return None
+    return _Kept(
+        BlockReason.NO_PLACE_TO_MOVE_PODS, "its pods have places only if other unneeded nodes go, too"
+    )
 
 
 def cool_down(pool: PoolView, *, now: datetime, bought: bool) -> tuple[str, datetime | None] | None:
@@ -137,7 +160,7 @@ def cool_down(pool: PoolView, *, now: datetime, bought: bool) -> tuple[str, date
     return detail, until
 
 
-def _removal(node: Unneeded) -> Removal:
+def _removal(node: Unneeded, destinations: Mapping[str, str]) -> Removal:
     spare = node.spare
     reason = RemovalReason.UNDERUTILIZED
     if not spare.is_ready:
@@ -153,9 +176,9 @@ def _removal(node: Unneeded) -> Removal:
         reason=reason,
         since=node.since,
         utilization=spare.utilization,
-        pods_to_evict=(*spare.drain.to_evict, *spare.expendable),
+        pods_to_evict=spare.evicted,
         daemon_pods=spare.drain.daemon_pods,
-        destinations=node.destinations,
+        destinations=destinations,
     )
 
 

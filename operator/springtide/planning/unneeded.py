@@ -31,6 +31,24 @@ class Unneeded:
     destinations: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search has found."""
+
+    unneeded: tuple[Unneeded, ...]
+    """Best victims first. They could all go together."""
+    kept: tuple[NodeVerdict, ...]
+    """On the other spare nodes."""
+    victims: tuple[Spare, ...]
+    """All that were asked, in this order."""
+    entangled: bool
+    """Whether a part of the unneeded nodes need not be able to go because all of them together are."""
+
+    def simulation(self, landscape: Landscape) -> RemovalSimulation:
+        """A new simulation that asks the same nodes."""
+        return _simulation(self.victims, landscape)
+
+
 def find(
     spares: Sequence[Spare],
     *,
@@ -39,8 +57,8 @@ def find(
     since: Mapping[str, datetime],
     now: datetime,
     max_examined: int = MAX_EXAMINED,
-) -> tuple[list[Unneeded], list[NodeVerdict]]:
-    """(unneeded nodes, best victims first; verdicts on the other spare ones).
+) -> Found:
+    """The unneeded nodes among the spare ones, and verdicts on the others.
 
     `max_examined` bounds the work. Nodes that were unneeded before come first, so none loses its timer by it; of the
     others, another one comes first in each pass.
@@ -56,24 +74,30 @@ def find(
     most = landscape.simulation.size * sum(len(spare.moving) for spare in victims)
     if most > max_examined:
         victims = rotated(victims, since=since, now=now)
-    search = _Search(
-        simulation=RemovalSimulation(
-            landscape,
-            victims=[spare.node.name for spare in victims],
-            shapes={pod.shape for spare in victims for pod in spare.moving},
-        ),
-        allowance=ledger.allowance(),
-        max_examined=max_examined,
-    )
-    unneeded = [
+    simulation = _simulation(victims, landscape)
+    search = _Search(simulation=simulation, allowance=ledger.allowance(), max_examined=max_examined)
+    unneeded = tuple(
         Unneeded(
             spare=spare,
             since=since.get(spare.node.name, now),
             destinations=moves.destinations,
         )
         for spare, moves in search.run(victims)
-    ]
-    return unneeded, [*kept, *search.verdicts()]
+    )
+    return Found(
+        unneeded=unneeded,
+        kept=(*kept, *search.verdicts()),
+        victims=tuple(victims),
+        entangled=simulation.entangled,
+    )
+
+
+def _simulation(victims: Sequence[Spare], landscape: Landscape) -> RemovalSimulation:
+    return RemovalSimulation(
+        landscape,
+        victims=[spare.node.name for spare in victims],
+        shapes={pod.shape for spare in victims for pod in spare.moving},
+    )
 
 
 @dataclass
