@@ -78,7 +78,8 @@ class SpreadRule:
     row: int
     """Where the counted pods are marked."""
     own_row: int
-    """Where those of them are marked that have the spread themselves."""
+    """Where those of them are marked that have the spread themselves, and so can be bound before the others; the same
+    row for pods that must come after others, which they want near."""
     max_skew: int
     counts_itself: bool
     floor: Floor
@@ -222,7 +223,7 @@ class _Compiler:
             spreads=tuple(
                 SpreadRule(
                     row=self._selected[question],
-                    own_row=self._spreading[question],
+                    own_row=self._spreading[question] if near is None else self._selected[question],
                     max_skew=constraint.max_skew,
                     counts_itself=self._selects(question, shape),
                     floor=self._around.floor(constraint, shape),

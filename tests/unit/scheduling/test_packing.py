@@ -29,10 +29,13 @@ def per_node(packing: Packing) -> list[list[int]]:
 
 
 demand_lists = st.lists(st.tuples(worlds.shapes, st.integers(0, 12)), max_size=5)
+plain_shapes = worlds.shapes.filter(lambda each: not each.host_ports)
+plain_lists = st.lists(st.tuples(plain_shapes, st.integers(0, 12)), max_size=5)
+"""Where rules between pods are in play, packing tries several orders: see test_packing_rules."""
 
 
 @settings(max_examples=150, deadline=None)
-@given(worlds.fresh_nodes, demand_lists, st.integers(0, 8))
+@given(worlds.fresh_nodes, plain_lists, st.integers(0, 8))
 def test_bins_equal_packing_pod_by_pod(fresh: FreshNode, demands: Demands, max_nodes: int) -> None:
     packing = pack(fresh, demands, max_nodes=max_nodes)
     expected = reference.pack(fresh, demands, max_nodes)
