@@ -3,14 +3,13 @@ take four times as long."""
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.manifests import GIB, HOSTNAME, MIB, Manifest, node, pod
-from benchmarks.planning import warm_up
+from benchmarks.planning import settle, warm_up
 from benchmarks.result import Result, machine
 from benchmarks.scene import EAGER_POLICY, Pool, Scene, build, group
 from springtide.planning.plan import PendingOutcome, Plan
@@ -128,7 +127,7 @@ class _Planned:
 
 def _planned(case: Case, count: int) -> _Planned:
     snapshot = build(_scene(case, count)).snapshot
-    gc.collect()
+    settle()
     times = []
     for _ in range(2):
         began = time.process_time()

@@ -186,7 +186,7 @@ def _skew(
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for key, pods in served.items():
         for pod in pods:
-            if any(term.topology_key == ZONE for term in getattr(pod.shape, "topology_spread", ())):
+            if any(term.topology_key == ZONE for term in getattr(pod.shape, "spread", ())):
                 counts[pod.shape.labels.get("app", "")][_zone(groups[key])] += 1
     skews = [max(c[zone] for zone in zones) - min(c[zone] for zone in zones) for c in counts.values()]
     return max(skews, default=None)

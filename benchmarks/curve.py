@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.large_cluster import LargeCluster
-from benchmarks.planning import warm_up
+from benchmarks.planning import settle, warm_up
 from benchmarks.result import Result, machine
 from benchmarks.scene import build
 from springtide.planning.planner import plan
@@ -84,7 +83,7 @@ def planned(size: Size) -> float:
         nodes=size.nodes, running=size.pods, pending=size.pods // 100, shapes=size.shapes, groups=20
     )
     snapshot = build(cluster.scene()).snapshot
-    gc.collect()
+    settle()
     times = []
     for _ in range(REPEATED):
         began = time.process_time()

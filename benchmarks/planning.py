@@ -3,7 +3,6 @@ is bought, with the purchases of the pass before on their way."""
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
 from springtide.planning.upcoming import remembered
+from springtide.runtime.garbage import look_seldom, spare_what_is_here
 
 MOST_PASSES = 100
 
@@ -74,14 +74,15 @@ def _measured(built: Built, plans: list[Plan], times: list[tuple[float, float]])
 
 def warm_up() -> None:
     """Plan something tiny: modules are imported, numpy has found its feet, as in an operator that runs."""
+    look_seldom()
     resources = {"cpu": 4000, "memory": GIB, "pods": 10}
     pools = (Pool(name="warm-up", groups=(group("warm-up", resources, max_size=2),)),)
     plan(build(Scene(pools=pools, pods=lambda: iter([pod("warm-up", {"cpu": 1})]))).snapshot)
 
 
 def settle() -> None:
-    """The operator freezes what its informers hold; garbage of making the input must not be ours to collect."""
-    gc.collect()
+    """As the operator does when its informers are synced; garbage of making the input is not the plan's to collect."""
+    spare_what_is_here()
 
 
 def after(snapshot: Snapshot, made: Plan) -> Snapshot:
