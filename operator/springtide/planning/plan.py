@@ -31,6 +31,8 @@ class GroupRefusal(StrEnum):
     FORBIDDEN = "PurchasesForbidden"
     FROM_ZERO_OFF = "ScaleFromZeroDisabled"
     NOT_CHOSEN = "AnotherGroupChosen"
+    POD_RULES = "RulesBetweenPods"
+    """It could grow, but rules over zones (spread, affinity, anti-affinity) let none of the pods go there."""
     EXCLUDED = "ExcludedBySettings"
     """The pool's own settings leave these pods out: priority cutoff, newPodDelay, schedulers."""
 

@@ -159,7 +159,14 @@ def _buy(
     promises = Promises(landscape, catalog, ledger, plan_id=snapshot.plan_id)
     bought_for = place_as_bought(landscape, placed.left, snapshot.promised)
     left = promises.keep(bought_for.left, states=states, policies=snapshot.policies)
-    run = ScaleUp(landscape, ledger, basket, catalog, plan_id=f"{snapshot.plan_id}/{mode.value}")
+    run = ScaleUp(
+        landscape,
+        ledger,
+        basket,
+        catalog,
+        plan_id=f"{snapshot.plan_id}/{mode.value}",
+        refusals=refusals,
+    )
     served = run.serve(
         left,
         eligible=[state for state in states if refusals[state.key] is None],

@@ -80,11 +80,12 @@ def _of_one(served: Served, judge: _Judge) -> list[PendingVerdict]:
             shape=demand.shape,
             pods=demand.pods,
             outcome=outcome,
-            groups=GroupVerdicts(partial(judge.on_all, demand, used)),
+            groups=GroupVerdicts(partial(judge.on_all, demand, used, why)),
+            detail=why,
         )
-        for demand, outcome, used in (
-            (bought_for, PendingOutcome.TRIGGERS, served.used),
-            (served.left, PendingOutcome.NO_GROUP, frozenset[GroupKey]()),
+        for demand, outcome, used, why in (
+            (bought_for, PendingOutcome.TRIGGERS, served.used, ""),
+            (served.left, PendingOutcome.NO_GROUP, frozenset[GroupKey](), served.why),
         )
         if demand.count
     ]
@@ -106,26 +107,29 @@ class _Judge:
         self._ledger = ledger
         self._rooms: dict[GroupKey, Room] = {}
 
-    def on_all(self, demand: Demand, used: frozenset[GroupKey]) -> Iterator[GroupVerdict]:
-        return (self._on_group(demand, state, used) for state in self._states)
+    def on_all(self, demand: Demand, used: frozenset[GroupKey], why: str) -> Iterator[GroupVerdict]:
+        """`why`: what rules over zones have against the pods, wherever they fit."""
+        return (self._on_group(demand, state, used, why) for state in self._states)
 
-    def _on_group(self, demand: Demand, state: GroupState, used: frozenset[GroupKey]) -> GroupVerdict:
+    def _on_group(
+        self, demand: Demand, state: GroupState, used: frozenset[GroupKey], why: str
+    ) -> GroupVerdict:
         pool, group = state.key
         if state.key in used:
             return GroupVerdict(pool=pool, group=group, used=True)
         misfit = self._catalog.misfit(demand.shape, state.key)
         if misfit is not None:
             return GroupVerdict(pool=pool, group=group, misfit=misfit)
-        refusal = self._refusals.get(state.key) or self._at_the_end(demand, state)
+        refusal = self._refusals.get(state.key) or self._at_the_end(demand, state, why)
         return GroupVerdict(pool=pool, group=group, refusal=refusal.refusal, detail=refusal.detail)
 
-    def _at_the_end(self, demand: Demand, state: GroupState) -> Refusal:
+    def _at_the_end(self, demand: Demand, state: GroupState, why: str) -> Refusal:
         if state.pool.name in demand.closed_pools:
             return Refusal(GroupRefusal.EXCLUDED)
         room = self._room(state.key)
         if room.refusal is not None:
             return Refusal(room.refusal, room.detail)
-        return Refusal(GroupRefusal.NOT_CHOSEN)
+        return Refusal(GroupRefusal.POD_RULES, why) if why else Refusal(GroupRefusal.NOT_CHOSEN)
 
     def _room(self, key: GroupKey) -> Room:
         if key not in self._rooms:

@@ -116,11 +116,14 @@ _REFUSALS = {
     GroupRefusal.FORBIDDEN: "purchases are not allowed now",
     GroupRefusal.FROM_ZERO_OFF: "scaling from zero is off",
     GroupRefusal.NOT_CHOSEN: "another group was chosen",
+    GroupRefusal.POD_RULES: "rules between pods leave them no place there",
     GroupRefusal.EXCLUDED: "its settings leave the pod out (priority cutoff, newPodDelay or schedulers)",
 }
 _DETAIL_SAYS_ALL = frozenset({GroupRefusal.NO_TEMPLATE, GroupRefusal.FROM_ZERO_OFF})
 _DETAIL_SAYS_NOTHING = frozenset({GroupRefusal.PAUSED, GroupRefusal.DRY_RUN})
-_DETAIL_IS_A_SENTENCE = frozenset({GroupRefusal.LEFT_ALONE, GroupRefusal.FORBIDDEN, GroupRefusal.NOT_HEALTHY})
+_DETAIL_IS_A_SENTENCE = frozenset(
+    {GroupRefusal.LEFT_ALONE, GroupRefusal.FORBIDDEN, GroupRefusal.NOT_HEALTHY, GroupRefusal.POD_RULES}
+)
 
 
 def group_verdict(verdict: GroupVerdict) -> str:
