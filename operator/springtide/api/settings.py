@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from springtide.api.model import CONFIG, Overrides, overrides_of
 from springtide.api.rules import Rule, no_longer
@@ -28,6 +28,12 @@ from springtide.api.scalars import (
     ShortText,
     unique,
 )
+
+TaintKeys = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=317)], ...],
+    Field(max_length=32, json_schema_extra=LIST_SET),
+    unique(singular="taint"),
+]
 
 
 class Mode(StrEnum):
@@ -118,6 +124,30 @@ class ScaleUpSettings:
     """Schedulers (spec.schedulerName) whose pods count as pending at once, without waiting until the
     scheduler marked them unschedulable. Cluster Autoscaler: --bypassed-scheduler-names."""
 
+    allowed_schedulers: Annotated[
+        tuple[ShortText, ...],
+        Field(max_length=16, json_schema_extra=LIST_SET),
+        unique(singular="scheduler"),
+    ] = ()
+    """If any are given, pods of other schedulers (spec.schedulerName) cause no purchase. Cluster Autoscaler:
+    --allowed-scheduler-names."""
+
+    startup_taints: TaintKeys = ()
+    """Keys of taints that something takes off while a node starts; one that ends in / stands for all keys
+    that begin with it. They keep no pod from being planned on a new node, and a node that still carries
+    one counts as not started. Those of startup-taint.cluster-autoscaler.kubernetes.io/ always do. Cluster
+    Autoscaler: --startup-taint, --startup-taint-prefix."""
+
+    status_taints: TaintKeys = ()
+    """Keys of taints that say how a node is for the moment; one that ends in / stands for all keys that
+    begin with it. The node counts as ready, and new nodes are not expected to carry them. Those of
+    status-taint.cluster-autoscaler.kubernetes.io/ always do. Cluster Autoscaler: --status-taint."""
+
+    atomic: Flag = False
+    """Whether each node group has either no node or its maximum: it is bought as a whole or not at all, and
+    given back when all of its nodes can go (e.g. multi-host accelerators). Cluster Autoscaler: node group
+    option ZeroOrMaxNodeScaling."""
+
     from_zero: Flag = True
     """Whether a node group without any node may grow. Cluster Autoscaler: --scale-up-from-zero."""
 
@@ -131,6 +161,9 @@ class ScaleDownSettings:
 
     enabled: Flag = True
     """Whether nodes are given back at all. Cluster Autoscaler: --scale-down-enabled."""
+
+    unready_enabled: Flag = True
+    """Whether unready nodes are given back. Cluster Autoscaler: --scale-down-unready-enabled."""
 
     utilization_threshold_percent: Percent = 50
     """A node is under-used when the larger of requested CPU and requested memory, in percent of what is
@@ -200,6 +233,10 @@ class ScaleDownSettings:
     ignore_daemon_sets_utilization: Flag = False
     """Whether DaemonSet pods are left out when a node's utilization is computed. Cluster Autoscaler:
     --ignore-daemonsets-utilization."""
+
+    ignore_mirror_pods_utilization: Flag = False
+    """Whether mirror pods (static pods of the kubelet) are left out when a node's utilization is computed.
+    Cluster Autoscaler: --ignore-mirror-pods-utilization."""
 
     daemon_set_eviction_for_empty_nodes: Flag = False
     """Whether DaemonSet pods are evicted gracefully from a node without other pods. The annotation

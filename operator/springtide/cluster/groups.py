@@ -57,7 +57,11 @@ class Template:
     labels: Mapping[str, str]
     taints: tuple[Taint, ...] = ()
     startup_taints: tuple[Taint, ...] = ()
-    """Taints that go away while the node starts: they never keep pods from being planned on it."""
+    """Taints that go away while the node starts: they never keep pods from being planned on it. A key that ends
+    in / stands for all that begin with it."""
+    status_taints: tuple[str, ...] = ()
+    """Keys of taints that say how a node is for the moment: a fresh one has none of them. A key that ends in / stands
+    for all that begin with it."""
     volume_limits: Mapping[str, int] = field(default_factory=dict)
     """CSI driver -> how many of its volumes a node can have attached; no cloud says so, the group's own nodes do."""
     hourly_price: float | None = None

@@ -25,9 +25,11 @@ from springtide.cluster.snapshot import PolicyView
 from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.families import Families
 from springtide.planning.landscape import GroupKey
+from springtide.planning.limits import is_atomic
 from springtide.planning.offers import Offer
 from springtide.planning.priorities import read_priorities
 from springtide.planning.readiness import GroupState
+from springtide.planning.upcoming import target_of
 from springtide.scheduling.packing import Bin, Packing
 
 _ROUNDING: Final = 1 + 1e-9
@@ -68,12 +70,14 @@ class Appraisal:
         """The offer with all that this policy's expanders rank by."""
         state = self._state_of[offer.candidate.keys[0]]
         chain = self.policy.spec.expanders
+        if is_atomic(state.pool):
+            offer = _whole(offer, state)
         if Expander.PRIORITY in chain:
             offer = replace(offer, option=replace(offer.option, priority=self._priority(state)))
         price = _price(state)
         if Expander.PRICE not in chain or price is None:
             return offer
-        if _SIZES.isdisjoint(chain[: chain.index(Expander.PRICE)]):
+        if not is_atomic(state.pool) and _SIZES.isdisjoint(chain[: chain.index(Expander.PRICE)]):
             offer = self._economical(offer)
         worth = sum((self.worth(shape) or 0.0) * count for shape, count in offer.option.served)
         return replace(offer, option=replace(offer.option, hourly_price=price, worth=worth))
@@ -128,6 +132,16 @@ class Appraisal:
 def _price(state: GroupState) -> float | None:
     template = state.group.template
     return template.hourly_price if template is not None else None
+
+
+def _whole(offer: Offer, state: GroupState) -> Offer:
+    """The offer with all nodes that the group must get if it gets any: the rest of them stay empty."""
+    spare = state.group.max_size - target_of(state) - offer.packing.nodes
+    if spare <= 0 or not offer.packing.nodes:
+        return offer
+    bins = (*offer.packing.bins, Bin(nodes=spare, contents=()))
+    packing = replace(offer.packing, nodes=offer.packing.nodes + spare, bins=bins)
+    return replace(offer, packing=packing, option=replace(offer.option, nodes=packing.nodes))
 
 
 def _only(offer: Offer, bins: Sequence[Bin]) -> Offer:

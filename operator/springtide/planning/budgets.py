@@ -90,6 +90,12 @@ class RemainingDisruptions:
         self._index = index
         self._taken: Counter[tuple[str, str]] = Counter()
 
+    def fork(self) -> RemainingDisruptions:
+        """An independent copy, for trying out."""
+        twin = RemainingDisruptions(self._index)
+        twin._taken = self._taken.copy()
+        return twin
+
     def lacking(self, pods: Iterable[PodRecord]) -> Objection | None:
         """The first reason why these pods cannot be evicted besides those that were counted already; None: none."""
         needed: Counter[tuple[str, str]] = Counter()

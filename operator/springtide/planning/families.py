@@ -15,6 +15,7 @@ from typing import Final
 
 from springtide.cluster.snapshot import PolicyView, PoolView, Snapshot
 from springtide.planning.landscape import GroupKey
+from springtide.planning.limits import is_atomic
 from springtide.planning.plan import SimilarPool
 from springtide.planning.readiness import GroupState
 from springtide.planning.similarity import Rules, Sample, difference
@@ -46,6 +47,8 @@ class Families:
 
     def of(self, state: GroupState) -> object:
         """What the groups of a family have in common, and no others. The group must have a template."""
+        if is_atomic(state.pool):
+            return state.key
         if not self.policy.spec.balance_similar_pools or state.pool.name in self.closed_pools:
             return (state.pool.name, node_size(self.fresh[state.key]))
         return self._families[state.key]
@@ -58,7 +61,7 @@ class Families:
         oldest: dict[object, list[tuple[GroupKey, Sample]]] = {}
         for state in self.states:
             fresh = self.fresh.get(state.key)
-            if fresh is None or state.pool.name in self.closed_pools:
+            if fresh is None or state.pool.name in self.closed_pools or is_atomic(state.pool):
                 continue
             own = (state.pool.name, node_size(fresh))
             if own not in known:

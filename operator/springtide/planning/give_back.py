@@ -13,7 +13,6 @@ from springtide.api.settings import Mode
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
-from springtide.planning.company import Company
 from springtide.planning.drain_rules import DrainContext
 from springtide.planning.free_room import FreeRoom
 from springtide.planning.landscape import Landscape
@@ -72,8 +71,7 @@ def give_back(
     )
     departures.count_in_flight(situation.readiness.owners)
     found = find(spares, landscape=landscape, ledger=ledger, since=snapshot.unneeded_since, now=snapshot.now)
-    company = Company(found, landscape)
-    decided = [departures.decide(node, company=company) for node in found.unneeded]
+    decided = departures.decide_all(found, landscape, situation.states)
     verdicts.update((verdict.node, verdict) for verdict in found.kept)
     verdicts.update((each.verdict.node, each.verdict) for each in decided)
     return GivenBack(

@@ -19,10 +19,10 @@ from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.experience import as_siblings, corrected
+from springtide.planning.passing_taints import is_startup, is_status
 from springtide.planning.readiness import (
     ARRIVAL_TAINTS,
     SOFT_TAINT,
-    STARTUP_TAINT_PREFIXES,
     NodeState,
     Readiness,
 )
@@ -132,13 +132,12 @@ def imagined_prefix(key: GroupKey) -> str:
 
 def as_started(node: NodeRecord, *, template: Template | None) -> NodeRecord:
     """The node as it will be: without the taints of its start, with what its template promises and it lacks."""
-    startup = {taint.key for taint in template.startup_taints} if template is not None else set()
     taints = tuple(
         taint
         for taint in node.taints
-        if taint.key not in startup
-        and taint.key not in PASSING_TAINTS
-        and not taint.key.startswith(STARTUP_TAINT_PREFIXES)
+        if taint.key not in PASSING_TAINTS
+        and not is_startup(taint.key, template)
+        and not is_status(taint.key, template)
     )
     if template is None:
         return replace(node, taints=taints)

@@ -71,6 +71,11 @@ def pool_bounds(pool: PoolView) -> PoolBounds:
     return PoolBounds(min_size=min(min_size, max_size), max_size=max_size)
 
 
+def is_atomic(pool: PoolView) -> bool:
+    """Whether the pool's groups have no node or all of theirs."""
+    return pool.settings.scale_up.atomic
+
+
 class Allowance:
     """How many nodes may still leave each group, and each pool, before a minimum size forbids it."""
 
@@ -134,7 +139,16 @@ class Ledger:
             *(room for state in states for room in self._policy_rooms(policy, state.group.template)),
         )
         least = min(rooms, key=lambda room: room.nodes)
+        whole = sum(self._indivisible(state) for state in states)
+        if 0 < least.nodes < whole:
+            return Room(
+                0, least.bound, f"{least.detail} leaves {least.nodes} of the {whole} nodes that it must get"
+            )
         return Room(least.nodes) if least.nodes > 0 else Room(0, least.bound, least.detail)
+
+    def _indivisible(self, state: GroupState) -> int:
+        """What the group must get at once if it gets anything."""
+        return state.group.max_size - self._targets[state.key] if is_atomic(state.pool) else 0
 
     def pool_rooms(self, keys: Iterable[GroupKey]) -> dict[str, int]:
         """How many more nodes each pool of these groups may get as a whole, whatever the groups' own bounds."""

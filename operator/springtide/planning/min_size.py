@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from springtide.planning.balancing import Bin, spread
 from springtide.planning.basket import Basket
 from springtide.planning.landscape import GroupKey, Landscape
-from springtide.planning.limits import Ledger, pool_bounds
+from springtide.planning.limits import Ledger, is_atomic, pool_bounds
 from springtide.planning.readiness import GroupState
 
 
@@ -20,7 +20,7 @@ def fill_up(eligible: Iterable[GroupState], *, landscape: Landscape, ledger: Led
     for states in by_pool.values():
         for state in states:
             lacking = state.group.min_size - ledger.target(state.key)
-            share = min(lacking, ledger.room(state.key).nodes) if lacking > 0 else 0
+            share = _share(state, lacking, ledger)
             if share > 0:
                 _buy(state.key, share, f"min {state.group.min_size}", landscape, ledger, basket)
         pool = states[0].pool
@@ -30,9 +30,18 @@ def fill_up(eligible: Iterable[GroupState], *, landscape: Landscape, ledger: Led
             _buy(key, share, f"min {minimum} of pool {pool.name}", landscape, ledger, basket)
 
 
+def _share(state: GroupState, lacking: int, ledger: Ledger) -> int:
+    """What the group gets if so many nodes are lacking; of an atomic one all."""
+    room = ledger.room(state.key).nodes if lacking > 0 else 0
+    return room if is_atomic(state.pool) else min(max(0, lacking), room)
+
+
 def _shares(states: Iterable[GroupState], lacking: int, ledger: Ledger) -> Mapping[GroupKey, int]:
     """What each group gets of what the pool lacks, evened out; the rooms the groups share are counted together."""
     known = list(states)
+    if is_atomic(known[0].pool):
+        first = next((state for state in known if ledger.room(state.key).nodes), None)
+        return {first.key: ledger.room(first.key).nodes} if first is not None else {}
     allowed = min(lacking, ledger.room(*(state.key for state in known)).nodes)
     bins = [Bin(state.group.id, ledger.target(state.key), ledger.room(state.key).nodes) for state in known]
     return {(known[0].pool.name, group): share for group, share in spread(allowed, bins).items()}

@@ -116,7 +116,7 @@ def examine(
 
 def _all_count(pods: Sequence[PodRecord], context: DrainContext) -> bool:
     """Whether no pod is left out of the node's utilization (the expendable ones never are in it)."""
-    if context.settings.ignore_daemon_sets_utilization:
+    if context.settings.ignore_daemon_sets_utilization or context.settings.ignore_mirror_pods_utilization:
         return False
     return all(pod.deletion_timestamp is None for pod in pods)
 
@@ -128,7 +128,10 @@ def _used(
         node,
         [pod for pod in pods if pod.shape.priority >= cutoff],
         now=context.now,
-        left_out=LeftOut(daemon_pods=context.settings.ignore_daemon_sets_utilization),
+        left_out=LeftOut(
+            daemon_pods=context.settings.ignore_daemon_sets_utilization,
+            mirror_pods=context.settings.ignore_mirror_pods_utilization,
+        ),
     )
 
 
@@ -147,6 +150,11 @@ def _kept_by_itself(
         ),
         (not pool.settings.scale_down.enabled, BlockReason.SCALE_DOWN_DISABLED, "scaleDown.enabled is false"),
         (state is NodeState.NOT_STARTED, BlockReason.NOT_STARTED, ""),
+        (
+            state is not NodeState.READY and not pool.settings.scale_down.unready_enabled,
+            BlockReason.SCALE_DOWN_UNREADY_DISABLED,
+            "it is unready, and scaleDown.unreadyEnabled is false",
+        ),
     )
     return next(((block, detail) for holds, block, detail in answers if holds), None)
 

@@ -73,6 +73,7 @@ class _Rules:
     cutoff: int
     delay: timedelta
     bypassed: tuple[str, ...]
+    allowed: tuple[str, ...]
 
     @classmethod
     def of(cls, settings: ScaleUpSettings) -> _Rules:
@@ -80,6 +81,7 @@ class _Rules:
             cutoff=settings.expendable_pods_priority_cutoff,
             delay=settings.new_pod_delay,
             bypassed=settings.bypassed_schedulers,
+            allowed=settings.allowed_schedulers,
         )
 
 
@@ -219,6 +221,8 @@ def _ignored(kind: _Kind, *, rules: _Rules, refused: Refused) -> _Objection | No
         detail = "a DaemonSet's pod: it belongs to one node, a new one would not help"
     elif kind.shape.priority < rules.cutoff:
         detail = f"priority {kind.shape.priority} is below the cutoff {rules.cutoff}"
+    elif rules.allowed and kind.scheduler not in rules.allowed:
+        detail = f"scheduler {kind.scheduler} is not among scaleUp.allowedSchedulers"
     elif (kind.shape, kind.scheduler) not in refused and kind.scheduler not in rules.bypassed:
         detail = f"scheduler {kind.scheduler} has not refused it"
     else:

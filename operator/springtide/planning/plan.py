@@ -180,6 +180,7 @@ class BlockReason(StrEnum):
     NOT_UNNEEDED_LONG_ENOUGH = "NotUnneededLongEnough"
     NOT_UNREADY_LONG_ENOUGH = "NotUnreadyLongEnough"
     MIN_SIZE_REACHED = "NodeGroupMinSizeReached"
+    ATOMIC = "AtomicScaleDownFailed"
     MINIMAL_LIMIT_EXCEEDED = "MinimalResourceLimitExceeded"
     CURRENTLY_BEING_DELETED = "CurrentlyBeingDeleted"
     NOT_UNDERUTILIZED = "NotUnderutilized"

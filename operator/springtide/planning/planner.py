@@ -21,6 +21,7 @@ from springtide.planning.give_back import GivenBack, as_dry_run, give_back, remo
 from springtide.planning.landscape import GroupKey, Landscape, survey
 from springtide.planning.limits import Ledger
 from springtide.planning.min_size import fill_up
+from springtide.planning.passing_taints import with_passing_taints
 from springtide.planning.pending import Demand, Pending, sort_out
 from springtide.planning.plan import BlockReason, NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
 from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
@@ -36,6 +37,7 @@ from springtide.planning.wake_up import next_instant
 
 def plan(snapshot: Snapshot) -> Plan:
     """Decide everything that one pass decides. Pure: equal snapshots give equal plans."""
+    snapshot = with_passing_taints(snapshot)
     situation = establish(snapshot)
     landscape = survey(snapshot, situation.readiness, situation.upcoming)
     free_before = FreeRoom.of(landscape)

@@ -16,14 +16,12 @@ from springtide.api.settings import HealthSettings
 from springtide.cluster.groups import Instance, InstanceState, NodeGroup, Template
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
+from springtide.planning.passing_taints import is_startup
 from springtide.planning.plan import NodeCounts
+from springtide.planning.utilization import GPU_LABELS, GPU_RESOURCES
 
 HARD_TAINT: Final = "ToBeDeletedByClusterAutoscaler"
 SOFT_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
-STARTUP_TAINT_PREFIXES: Final = (
-    "startup-taint.cluster-autoscaler.kubernetes.io/",
-    "ignore-taint.cluster-autoscaler.kubernetes.io/",
-)
 ARRIVAL_TAINTS: Final = frozenset(
     {
         "node.kubernetes.io/not-ready",
@@ -163,11 +161,14 @@ def waits_to_start(node: NodeRecord, *, template: Template | None) -> bool:
     or devices (GPUs) have not appeared. Pods promised to it would otherwise cause a second purchase."""
     if _startup_tainted(node, template=template) or any(taint.key in ARRIVAL_TAINTS for taint in node.taints):
         return True
-    if template is None:
-        return False
-    return any(
-        "/" in name and amount > 0 and not node.allocatable.get(name)
-        for name, amount in template.allocatable.items()
+    promised = template.allocatable if template is not None else {}
+    if any(
+        "/" in name and amount > 0 and not node.allocatable.get(name) for name, amount in promised.items()
+    ):
+        return True
+    # The label says that there will be GPUs, whatever the template knows.
+    return any(label in node.labels for label in GPU_LABELS) and not any(
+        node.allocatable.get(name) for name in GPU_RESOURCES
     )
 
 
@@ -249,10 +250,7 @@ def _group_state(
 
 
 def _startup_tainted(node: NodeRecord, *, template: Template | None) -> bool:
-    if not node.taints:
-        return False
-    known = {taint.key for taint in template.startup_taints} if template is not None else set()
-    return any(taint.key in known or taint.key.startswith(STARTUP_TAINT_PREFIXES) for taint in node.taints)
+    return any(is_startup(taint.key, template) for taint in node.taints)
 
 
 def _was_ready_before(node: NodeRecord, *, template: Template | None) -> bool:

@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from springtide.cluster.groups import InstanceState
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PoolView, Snapshot
+from springtide.planning.atomic import incomplete
 from springtide.planning.budgets import RemainingDisruptions
 from springtide.planning.company import Company
-from springtide.planning.limits import Ledger
+from springtide.planning.landscape import GroupKey, Landscape
+from springtide.planning.limits import Ledger, is_atomic
 from springtide.planning.node_eligibility import Spare
 from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal, RemovalReason
-from springtide.planning.readiness import NodeOwner
-from springtide.planning.unneeded import Unneeded
+from springtide.planning.readiness import GroupState, NodeOwner
+from springtide.planning.unneeded import Found, Unneeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,13 @@ class Departures:
     """Why nothing may be removed now; empty: it may."""
     bought_for: frozenset[str]
     """Pools that this very plan buys for: they are in the middle of growing."""
+    held: Mapping[GroupKey, str] = field(default_factory=dict)
+    """Atomic groups that cannot go as a whole, and why."""
     _under_way: Counter[str] = field(default_factory=Counter)
     _draining: Counter[str] = field(default_factory=Counter)
+    _whole: Counter[GroupKey] = field(default_factory=Counter)
+    """Nodes of each group that leave by this plan."""
+    _whole_draining: Counter[GroupKey] = field(default_factory=Counter)
 
     def count_in_flight(self, owners: Mapping[str, NodeOwner]) -> None:
         """Count the removals that earlier plans began; to be called before anything is asked of the ledger."""
@@ -66,6 +73,38 @@ class Departures:
             if evicted:
                 self._draining[removal.pool] += 1
                 self.disruptions.take(evicted)
+
+    def decide_all(
+        self, found: Found, landscape: Landscape, states: Mapping[GroupKey, GroupState]
+    ) -> list[Departure]:
+        """What becomes of each unneeded node, the first ones first. Atomic groups of which only a part could go are
+        found by trying, and held; what they leave to others may let another group go, never keep one."""
+        if any(is_atomic(node.spare.pool) for node in found.unneeded):
+            while partly := self._incomplete(found, landscape, states):
+                self.held = {**self.held, **partly}
+        company = Company(found, landscape)
+        return [self.decide(node, company=company) for node in found.unneeded]
+
+    def _incomplete(
+        self, found: Found, landscape: Landscape, states: Mapping[GroupKey, GroupState]
+    ) -> Mapping[GroupKey, str]:
+        trial = replace(
+            self,
+            ledger=self.ledger.fork(),
+            disruptions=self.disruptions.fork(),
+            _under_way=self._under_way.copy(),
+            _draining=self._draining.copy(),
+            _whole=self._whole.copy(),
+            _whole_draining=self._whole_draining.copy(),
+        )
+        company = Company(found, landscape)
+        decided = [trial.decide(node, company=company) for node in found.unneeded]
+        return incomplete(
+            [(each.removal.pool, each.removal.group) for each in decided if each.removal is not None],
+            states,
+            in_flight=[(each.pool, each.group) for each in self.snapshot.removals.values()],
+            ledger=self.ledger,
+        )
 
     def decide(self, node: Unneeded, *, company: Company) -> Departure:
         """Whether the node goes now, in the company of those that were decided to go."""
@@ -106,23 +145,40 @@ class Departures:
         return self._bounded(spare)
 
     def _bounded(self, spare: Spare) -> _Kept | None:
-        settings = spare.pool.settings.scale_down
         at_min = self.ledger.min_reached(spare.key)
         if at_min:
             return _Kept(BlockReason.MIN_SIZE_REACHED, at_min)
+        if spare.key in self.held:
+            return _Kept(BlockReason.ATOMIC, self.held[spare.key])
         at_limit = self.ledger.min_limit_reached(spare.key, spare.node)
         if at_limit:
             return _Kept(BlockReason.MINIMAL_LIMIT_EXCEEDED, at_limit)
-        if self._under_way[spare.pool.name] >= settings.max_parallel:
+        return self._crowded(spare)
+
+    def _crowded(self, spare: Spare) -> _Kept | None:
+        """Whether enough other removals are under way already."""
+        settings = spare.pool.settings.scale_down
+        under_way, draining = self._beside(spare)
+        if under_way >= settings.max_parallel:
             return _Kept(BlockReason.PARALLELISM, f"maxParallel {settings.max_parallel}")
-        if not spare.is_empty and self._draining[spare.pool.name] >= settings.max_parallel_drain:
+        if not spare.is_empty and draining >= settings.max_parallel_drain:
             return _Kept(BlockReason.PARALLELISM, f"maxParallelDrain {settings.max_parallel_drain}")
         objection = self.disruptions.lacking(spare.evicted)
         if objection is not None:
             return _Kept(BlockReason.BLOCKED_BY_POD, objection.detail, pod=objection.pod)
         return None
 
+    def _beside(self, spare: Spare) -> tuple[int, int]:
+        """(nodes being removed, those of them that are drained) in the pool. An atomic group must go at once, so its
+        own nodes do not count against each other (nor do they in Cluster Autoscaler)."""
+        pool, key = spare.pool.name, spare.key
+        if not is_atomic(spare.pool):
+            return self._under_way[pool], self._draining[pool]
+        return self._under_way[pool] - self._whole[key], self._draining[pool] - self._whole_draining[key]
+
     def _count(self, spare: Spare) -> None:
+        self._whole[spare.key] += 1
+        self._whole_draining[spare.key] += not spare.is_empty
         self.ledger.remove(spare.key, spare.node)
         self._under_way[spare.pool.name] += 1
         if not spare.is_empty:

@@ -285,6 +285,7 @@ _BLOCKS = {
     BlockReason.NOT_UNNEEDED_LONG_ENOUGH: "not unneeded long enough",
     BlockReason.NOT_UNREADY_LONG_ENOUGH: "not unready long enough",
     BlockReason.MIN_SIZE_REACHED: "minimum size reached",
+    BlockReason.ATOMIC: "its atomic group cannot go as a whole",
     BlockReason.MINIMAL_LIMIT_EXCEEDED: "the policy's lower limit is reached",
     BlockReason.CURRENTLY_BEING_DELETED: "being removed",
     BlockReason.NOT_UNDERUTILIZED: "in use",
