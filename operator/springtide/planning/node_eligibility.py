@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
 
 from springtide.api.settings import Mode
 from springtide.cluster.annotations import SCALE_DOWN_DISABLED
@@ -15,6 +17,9 @@ from springtide.planning.landscape import GroupKey
 from springtide.planning.plan import BlockReason, NodeVerdict
 from springtide.planning.readiness import NodeOwner, NodeState
 from springtide.planning.utilization import LeftOut, Utilization, utilization
+
+
+_UID: Final = attrgetter("uid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def examine(
     busy = _busy(used, owner=owner, promised=promised)
     if busy:
         return _verdict(node, owner, BlockReason.NOT_UNDERUTILIZED, busy, utilization=used.value)
-    counting = [pod for pod in pods if pod.shape.priority >= cutoff]
+    # In an order of their own: which pod is named, and which goes where, must not hang on how they were listed.
+    counting = sorted([pod for pod in pods if pod.shape.priority >= cutoff], key=_UID)
     drain = node_drain(counting, context=context)
     pinned = _pinned(node, owner, drain, used.value)
     if pinned is not None:

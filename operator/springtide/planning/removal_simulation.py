@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import attrgetter
 
 import numpy as np
 
@@ -118,12 +117,9 @@ def _emptiness(simulation: Simulation) -> list[float]:
 def _by_shape(pods: Sequence[PodRecord]) -> list[tuple[PodShape, list[PodRecord]]]:
     """Largest first, so that the hardest to place choose first."""
     alike: dict[PodShape, list[PodRecord]] = {}
-    for pod in sorted(pods, key=_uid):
+    for pod in pods:
         alike.setdefault(pod.shape, []).append(pod)
     return sorted(alike.items(), key=lambda entry: _size(entry[0]), reverse=True)
-
-
-_uid = attrgetter("uid")
 
 
 def _size(shape: PodShape) -> tuple[int, int, int]:
