@@ -7,10 +7,11 @@ equality.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from springtide.cluster.selector import LabelSelector
 
@@ -130,3 +131,27 @@ class PodShape:
     """It has required pod (anti-)affinity or a hard spread, so its presence can change others' verdicts."""
     volumes: VolumeNeeds | None = None
     """What its volumes ask of a node; None: nothing, or not resolved (yet)."""
+
+    @cached_property
+    def nature(self) -> Hashable:
+        """All that a pod of the shape asks of a node by itself. Shapes of one nature differ only in which other pods
+        they mind and which mind them: they are many where every workload spreads, and are judged together."""
+        return tuple(
+            tuple(sorted(value.items())) if isinstance(value, Mapping) else value
+            for value in (getattr(self, each.name) for each in fields(self) if each.name not in _RELATIONS)
+        )
+
+
+_RELATIONS: Final = frozenset(
+    {
+        "number",
+        "namespace",
+        "labels",
+        "pod_affinity",
+        "pod_anti_affinity",
+        "spread",
+        "priority",
+        "repels_others",
+    }
+)
+"""Fields of a shape that say nothing about what it asks of a node without other pods."""

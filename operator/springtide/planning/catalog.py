@@ -6,7 +6,7 @@ once, and share what is bought.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,8 +60,8 @@ class Catalog:
         self._fresh = fresh
         self._index = {key: number for number, key in enumerate(fresh)}
         self._simulation = side_by_side({f"{pool}/{group}": node for (pool, group), node in fresh.items()})
-        self._fits: dict[PodShape, BoolArray] = {}
-        self._rooms: dict[PodShape, IntArray] = {}
+        self._fits: dict[Hashable, BoolArray] = {}
+        self._rooms: dict[Hashable, IntArray] = {}
 
     @property
     def side_by_side(self) -> tuple[Simulation, Mapping[GroupKey, int]]:
@@ -79,9 +79,10 @@ class Catalog:
         number = self._index.get(key)
         return number is not None and bool(self._on_all(shape)[number])
 
-    def fits_on(self, keys: Sequence[GroupKey], shape: PodShape) -> BoolArray:
-        """(len(keys),) The same for several groups at once, all of which have a template."""
-        fits: BoolArray = self._on_all(shape)[[self._index[key] for key in keys]]
+    def fits_on(self, keys: Sequence[GroupKey], shapes: Sequence[PodShape]) -> BoolArray:
+        """(len(shapes), len(keys)) The same for many at once; all the groups have a template."""
+        table = np.array([self._on_all(shape) for shape in shapes], dtype=np.bool_)
+        fits: BoolArray = table.reshape(len(shapes), len(self._index))[:, self.numbers(keys)]
         return fits
 
     def free_on(self, keys: Sequence[GroupKey], resource: str) -> IntArray:
@@ -154,13 +155,13 @@ class Catalog:
         return replace(first, allocatable=allocatable)
 
     def _room_on_all(self, shape: PodShape) -> IntArray:
-        known = self._rooms.get(shape)
+        known = self._rooms.get(shape.nature)
         if known is None:
-            known = self._rooms[shape] = admitted_room(shape, self._simulation.state)
+            known = self._rooms[shape.nature] = admitted_room(shape, self._simulation.state)
         return known
 
     def _on_all(self, shape: PodShape) -> BoolArray:
-        known = self._fits.get(shape)
+        known = self._fits.get(shape.nature)
         if known is None:
-            known = self._fits[shape] = admitted(shape, self._simulation.state)
+            known = self._fits[shape.nature] = admitted(shape, self._simulation.state)
         return known

@@ -63,8 +63,11 @@ def place_demands(landscape: Landscape, demands: Iterable[Demand]) -> Placed:
     """Place the pending pods on ready nodes that the scheduler knows, highest priority first."""
     verdicts: list[PendingVerdict] = []
     left: list[Demand] = []
+    settled = landscape.settled
+    if not settled.any():
+        return Placed(verdicts=(), left=tuple(demands))
     for demand in demands:
-        placement = landscape.simulation.place(demand.shape, demand.count, only=landscape.settled)
+        placement = landscape.simulation.place(demand.shape, demand.count, only=settled)
         if placement.placed:
             verdicts.append(fits(landscape, demand, placement, PendingOutcome.FITS_EXISTING))
         if placement.placed < demand.count:

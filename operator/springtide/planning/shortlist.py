@@ -72,12 +72,12 @@ class Shortlist:
         self._demands = demands
         self._catalog = catalog
         self._appraisal = appraisal
-        admitted = [catalog.fits_on([each.keys[0] for each in candidates], d.shape) for d in demands]
-        open_to = [[each.pool not in demand.closed_pools for each in candidates] for demand in demands]
-        shape = (len(demands), len(candidates))
-        self._takes: BoolArray = np.array(admitted, dtype=np.bool_).reshape(shape)
-        if any(demand.closed_pools for demand in demands):
-            self._takes &= np.array(open_to, dtype=np.bool_).reshape(shape)
+        keys = [each.keys[0] for each in candidates]
+        self._takes: BoolArray = catalog.fits_on(keys, [demand.shape for demand in demands])
+        pools = [each.pool for each in candidates]
+        for number, demand in enumerate(demands):
+            if demand.closed_pools:
+                self._takes[number] &= [pool not in demand.closed_pools for pool in pools]
         if within is not None:
             self._takes &= within
 

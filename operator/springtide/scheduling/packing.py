@@ -13,7 +13,7 @@ knows, and each gets no more of these pods than the skew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from springtide.scheduling.dealing import deal
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.rules import Rulebook
 from springtide.scheduling.simulation import Simulation
+from springtide.scheduling.state import State
 from springtide.scheduling.volumes import most_on
 
 __all__ = ["Bin", "Packing", "Part", "Site", "apply_packing", "pack", "pack_parts"]
@@ -137,11 +138,12 @@ class _Packer:
         state = fresh.alone.state
         axis = state.usage.axis
         everywhere = np.ones(len(sites), dtype=np.bool_)
+        on_empty = _rooms([part.shape for part in parts if part.count > 0], state)
         recipes = [
             Recipe(
                 takes=axis.demand(part.shape),
                 rule=rulebook.rule(part.shape),
-                on_empty=int(admitted_room(part.shape, state)[0]) if part.count > 0 else 0,
+                on_empty=on_empty[part.shape.nature] if part.count > 0 else 0,
                 sites=everywhere
                 if part.sites is None
                 else np.array([number in part.sites for number in range(len(sites))]),
@@ -302,6 +304,15 @@ def apply_packing(
         counts = np.concatenate([np.full(len(indices), count) for indices, count in parts])
         simulation.place_at(demands[number][0], np.concatenate([indices for indices, _ in parts]), counts)
     return added
+
+
+def _rooms(shapes: Iterable[PodShape], alone: State) -> dict[Hashable, int]:
+    """How many pods of each nature a node that stands alone admits."""
+    rooms: dict[Hashable, int] = {}
+    for shape in shapes:
+        if shape.nature not in rooms:
+            rooms[shape.nature] = int(admitted_room(shape, alone)[0])
+    return rooms
 
 
 def _share(shape: PodShape, fresh: FreshNode) -> float:
