@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from springtide.cluster.manifests import pod_from_manifest
 from springtide.cluster.records import PodRecord
 from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.simulation import Simulation
-from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Plugin
 from tests.conformance.corpus import cases
-from tests.conformance.judges.clusters import pods_of, simulation_of
+from tests.conformance.judges.clusters import cluster_of, pods_of, simulation_of
 from tests.conformance.judges.scheduling import differs, verdicts
 
 MODELLED = [plugin for plugin in Plugin if plugin is not Plugin.NOT_MODELLED]
@@ -42,8 +40,9 @@ def wholly_modelled(pods: Iterable[PodRecord]) -> bool:
 
 def plugin_answers(case: dict[str, Any]) -> Iterator[tuple[str, Plugin, bool, bool]]:
     """(node, plugin, ours, the scheduler's): does the plugin, alone, reject the node?"""
-    state: State = simulation_of(case).state
-    shape = pod_from_manifest(case["pod"]).shape
+    cluster = cluster_of(case)
+    assert cluster.pod is not None
+    state, shape = cluster.simulation.state, cluster.pod.shape
     rejecting = {plugin: set[str]() for plugin in MODELLED}
     for each in FILTERS:
         mask = each.mask(shape, state)
@@ -81,8 +80,11 @@ def test_the_first_rejecting_plugin_is_the_schedulers(record_testsuite_property:
     compared: Counter[str] = Counter()
     wrong: list[tuple[Any, ...]] = []
     for case in cases("scheduling-*.jsonl.gz"):
-        pod, nominated = pod_from_manifest(case["pod"]), pods_of(case, "nominatedPods")
-        if pod.gated or not wholly_modelled([pod, *pods_of(case, "pods"), *nominated]):
+        cluster = cluster_of(case)
+        pod = cluster.pod
+        assert pod is not None
+        everybody = [pod, *cluster.pods["pods"], *cluster.pods["nominatedPods"]]
+        if pod.gated or not wholly_modelled(everybody):
             continue
         compared["cases"] += 1
         for result, misfit in zip(case["results"], verdicts(case), strict=True):

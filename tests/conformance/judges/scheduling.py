@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from springtide.cluster.manifests import pod_from_manifest
 from springtide.cluster.records import PodRecord
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 from tests.conformance.corpus import Case
-from tests.conformance.judges.clusters import pods_of, simulation_of
+from tests.conformance.judges.clusters import cluster_of
 
 SCHEDULING_GATES: Final = "SchedulingGates"
 """The scheduler's plugin for pods that are held back: they do not even come to its queue, so no filter is asked."""
@@ -30,11 +29,12 @@ def judge(case: Case) -> Mapping[str, str]:
 
 def verdicts(case: Case) -> list[str | Misfit | None]:
     """For each node: why the pod does not fit, a plugin's name or with numbers; None: it does."""
-    pod = pod_from_manifest(case["pod"])
+    cluster = cluster_of(case)
+    pod, alone = cluster.pod, cluster.simulation
+    assert pod is not None
     if pod.gated:
         return [SCHEDULING_GATES for _ in case["nodes"]]
-    alone = simulation_of(case)
-    crowded = counting_nominated(alone, pod, pods_of(case, "nominatedPods"))
+    crowded = counting_nominated(alone, pod, cluster.pods["nominatedPods"])
     return [crowded.misfit(pod.shape, index) or alone.misfit(pod.shape, index) for index in range(alone.size)]
 
 
