@@ -9,6 +9,16 @@ from springtide.cluster.informer import InformerSettings
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.watching import ClusterWatch
 from tests.kube_api import KubeApi, eventually, refusal, serving
+from tests.unit.cluster.storage import (
+    DRIVER,
+    capacity,
+    claim,
+    csi_driver,
+    csi_node,
+    pod,
+    storage_class,
+    volume,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUICK = InformerSettings(backoff_initial_seconds=0.01, backoff_max_seconds=0.05)
@@ -24,7 +34,7 @@ def client_of(api: KubeApi) -> KubeClient:
 async def test_one_of_everything_is_in_the_picture():
     objects = {
         "/api/v1/nodes": {"metadata": {"name": "n1"}},
-        "/api/v1/pods": {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"nodeName": "n1"}},
+        "/api/v1/pods": pod("web", "data", node="n1"),
         "/apis/policy/v1/poddisruptionbudgets": {"metadata": {"name": "b", "namespace": "shop"}},
         "/apis/apps/v1/daemonsets": {"metadata": {"name": "agent", "namespace": "x", "uid": "ds"}},
         "/apis/apps/v1/replicasets": {"metadata": {"name": "web", "namespace": "shop", "uid": "rs"}},
@@ -34,6 +44,12 @@ async def test_one_of_everything_is_in_the_picture():
         "/apis/coordination.k8s.io/v1/leases": {
             "metadata": {"name": "cluster-autoscaler", "namespace": "kube-system"}
         },
+        "/api/v1/persistentvolumeclaims": claim("data", "pv"),
+        "/api/v1/persistentvolumes": volume("pv", handle="vol-1"),
+        "/apis/storage.k8s.io/v1/storageclasses": storage_class(),
+        "/apis/storage.k8s.io/v1/csidrivers": csi_driver(),
+        "/apis/storage.k8s.io/v1/csinodes": csi_node("n1", 25),
+        "/apis/storage.k8s.io/v1/csistoragecapacities": capacity("c", topology={}, capacity="1Gi"),
         "/apis/springtide.dev/v1alpha1/nodepools": {"metadata": {"name": "general"}},
         "/apis/springtide.dev/v1alpha1/autoscalerpolicies": {"metadata": {"name": "default"}},
     }
@@ -47,7 +63,13 @@ async def test_one_of_everything_is_in_the_picture():
 
         picture = watch.picture(now=NOW)
         assert [node.name for node in picture.nodes] == ["n1"]
-        assert [pod.key for pod in picture.pods_by_node["n1"]] == ["shop/web"]
+        assert [node.volume_limits for node in picture.nodes] == [{DRIVER: 25}]
+        (web,) = picture.pods_by_node["n1"]
+        assert web.key == "default/web"
+        assert web.shape.volumes is not None
+        assert web.shape.volumes.attaches == ((DRIVER, 1),)
+        volumes = watch.state.volumes
+        assert len(volumes.classes) == len(volumes.drivers) == len(volumes.capacities) == 1
         assert {w.kind for w in picture.workloads.values()} == {
             "DaemonSet",
             "ReplicaSet",
