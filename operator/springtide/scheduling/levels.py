@@ -106,13 +106,13 @@ class _Filling:
         """What is there, and then as much of this step as pods are left, in index order."""
         settled = self._on_nodes(self._taken)
         more = self._on_nodes(self._taken + step) - settled
-        total: IntArray = settled + np.clip(self._left - (np.cumsum(more) - more), 0, more)
-        return total
+        reached: IntArray = np.clip(self._left - (np.cumsum(more) - more), 0, more)
+        return settled + reached
 
     def _on_nodes(self, taken: IntArray) -> IntArray:
         """(nodes,) Pods per node, when each domain has taken so many."""
         domain = self._domain[self._order]
         filled = np.clip((self._start + taken)[domain] - (self._upto - self._room), 0, self._room)
-        by_node = np.empty_like(filled)
+        by_node: IntArray = np.empty(len(filled), dtype=np.int64)
         by_node[self._order] = filled
         return by_node

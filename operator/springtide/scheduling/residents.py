@@ -46,12 +46,10 @@ class Residents:
         nodes, starts = self._by_kind
         return nodes[starts[2 * number] : starts[2 * number + 1 + terminating_too]]
 
-    def counts(self, shapes: Iterable[PodShape], *, terminating_too: bool) -> IntArray:
-        """(size,) How many pods of any of these shapes each node has."""
+    def where(self, shapes: Iterable[PodShape], *, terminating_too: bool) -> IntArray:
+        """Indices of the nodes where pods of any of these shapes are, once for every pod."""
         parts = [self.nodes_of(shape, terminating_too=terminating_too) for shape in shapes]
-        if not parts:
-            return np.zeros(self.size, dtype=np.int64)
-        return np.bincount(np.concatenate(parts), minlength=self.size)
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
     def singly(self) -> Iterator[tuple[int, PodRecord]]:
         """(index of its node, pod): for the rare question that shapes cannot answer."""

@@ -146,7 +146,7 @@ class Simulation:
     def matching(self, question: Question) -> IntArray:
         """(size,) How many of the pods that the question means are on each node."""
         tallies = self.state.usage.tallies
-        return tallies.tally(tallies.book.number(question)).by_node.copy()
+        return tallies.by_node(tallies.book.number(question))
 
     # --- verdicts -------------------------------------------------------------------------------------------
 

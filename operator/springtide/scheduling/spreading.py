@@ -12,7 +12,7 @@ from springtide.scheduling.filters import node_affinity, taint_toleration
 from springtide.scheduling.labels import ABSENT
 from springtide.scheduling.question_book import AskedSpread
 from springtide.scheduling.state import State
-from springtide.scheduling.tallies import Domains
+from springtide.scheduling.tally import Domains
 from springtide.scheduling.verdict import Plugin
 
 

@@ -16,7 +16,8 @@ ROOMY = {"cpu": 4000, "memory": 16 << 30, "pods": 110}
 
 
 def shape(requests: Mapping[str, int] | None = None, **fields: Any) -> PodShape:
-    return PodShape(number=next(_NUMBERS), namespace="default", labels={}, requests=requests or {}, **fields)
+    known = {"namespace": "default", "labels": {}, **fields}
+    return PodShape(number=next(_NUMBERS), requests=requests or {}, **known)
 
 
 def node(name: str, allocatable: Mapping[str, int] | None = None, **fields: Any) -> NodeRecord:

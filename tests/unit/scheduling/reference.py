@@ -20,6 +20,8 @@ class ReferenceNode:
     allocatable: Mapping[str, int]
     pods: list[PodShape] = field(default_factory=list)
     withdrawn: bool = False
+    terminating: list[PodShape] = field(default_factory=list)
+    """Those of `pods` that are being deleted."""
 
     @classmethod
     def of(cls, record: NodeRecord) -> ReferenceNode:
@@ -39,6 +41,7 @@ class ReferenceNode:
             self.allocatable,
             list(self.pods),
             self.withdrawn,
+            list(self.terminating),
         )
 
     def free(self, resource: str) -> int:
@@ -46,17 +49,12 @@ class ReferenceNode:
         return self.allocatable.get(resource, 0) - used
 
     def takes(self, shape: PodShape) -> bool:
+        """For shapes without rules between pods."""
         return not self.withdrawn and rejection(shape, self) is None
-
-    def room(self, shape: PodShape) -> int:
-        trial = self.copy()
-        while trial.takes(shape):
-            trial.pods.append(shape)
-        return len(trial.pods) - len(self.pods)
 
 
 def rejection(shape: PodShape, node: ReferenceNode) -> Plugin | None:
-    """The first plugin, in the scheduler's order, that keeps the pod off the node."""
+    """The first plugin, in the scheduler's order, that keeps the pod off the node, wherever other pods are."""
     for plugin, rejects in _FILTERS:
         if rejects(shape, node):
             return plugin
@@ -64,7 +62,7 @@ def rejection(shape: PodShape, node: ReferenceNode) -> Plugin | None:
 
 
 def place_one(shape: PodShape, nodes: Sequence[ReferenceNode]) -> int | None:
-    """Put one pod on the first node that takes it; its index."""
+    """Put one pod on the first node that takes it; its index. For shapes without rules between pods."""
     for index, node in enumerate(nodes):
         if node.takes(shape):
             node.pods.append(shape)
@@ -119,7 +117,8 @@ def _other_name(shape: PodShape, node: ReferenceNode) -> bool:
     return shape.required_node_name not in ("", node.name)
 
 
-def _tainted(shape: PodShape, node: ReferenceNode) -> bool:
+def tainted(shape: PodShape, node: ReferenceNode) -> bool:
+    """Whether the node has a hard taint that the pod does not tolerate."""
     hard = [t for t in node.taints if t.effect != TaintEffect.PREFER_NO_SCHEDULE]
     return any(not any(_tolerates(toleration, t) for toleration in shape.tolerations) for t in hard)
 
@@ -132,7 +131,8 @@ def _tolerates(toleration: Toleration, taint: Taint) -> bool:
     )
 
 
-def _unwanted(shape: PodShape, node: ReferenceNode) -> bool:
+def unwanted(shape: PodShape, node: ReferenceNode) -> bool:
+    """Whether the pod's nodeSelector or node affinity excludes the node."""
     if any(node.labels.get(key) != value for key, value in shape.node_selector.items()):
         return True
     return shape.node_affinity is not None and not any(_term_matches(t, node) for t in shape.node_affinity)
@@ -192,8 +192,8 @@ _FILTERS: tuple[tuple[Plugin, Callable[[PodShape, ReferenceNode], bool]], ...] =
     (Plugin.NODE_AFFINITY, _left_out_by_names),
     (Plugin.NODE_UNSCHEDULABLE, _cordoned),
     (Plugin.NODE_NAME, _other_name),
-    (Plugin.TAINT_TOLERATION, _tainted),
-    (Plugin.NODE_AFFINITY, _unwanted),
+    (Plugin.TAINT_TOLERATION, tainted),
+    (Plugin.NODE_AFFINITY, unwanted),
     (Plugin.NODE_PORTS, _port_taken),
     (Plugin.NODE_RESOURCES_FIT, _short),
     (Plugin.NOT_MODELLED, _unmodelled),

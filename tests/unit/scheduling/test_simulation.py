@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -14,84 +15,111 @@ from springtide.cluster.shape import HostPort, PodShape, Unmodelled
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.resources import LARGEST_AMOUNT
 from springtide.scheduling.simulation import Simulation
-from tests.unit.scheduling import worlds
+from tests.unit.scheduling import societies, worlds
 from tests.unit.scheduling.build import node, pod, shape
-from tests.unit.scheduling.reference import ReferenceNode, place_one, rejection
+from tests.unit.scheduling.reference import ReferenceNode
+from tests.unit.scheduling.reference_rules import ReferenceCluster
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass
 class Twin:
-    """A simulation, and the reference nodes that it must agree with."""
+    """A simulation, and the reference cluster that it must agree with."""
 
     simulation: Simulation
-    nodes: list[ReferenceNode]
+    cluster: ReferenceCluster
 
     @classmethod
-    def of(cls, records: list[NodeRecord]) -> Twin:
-        return cls(Simulation.of(records, {}), [ReferenceNode.of(record) for record in records])
+    def of(cls, records: list[NodeRecord], residents: Residents | None = None) -> Twin:
+        """`residents`: (shape, terminating) of the pods on each node, by its name."""
+        nodes = [ReferenceNode.of(record) for record in records]
+        pods = {
+            name: [pod(s, deletion_timestamp=NOON if dying else None) for s, dying in on]
+            for name, on in (residents or {}).items()
+        }
+        for each in nodes:
+            here = (residents or {}).get(each.name, [])
+            each.pods += [s for s, _ in here]
+            each.terminating += [s for s, dying in here if dying]
+        simulation = Simulation.of(records, pods, societies.NAMESPACES)
+        return cls(simulation, ReferenceCluster(list(nodes), societies.NAMESPACES))
 
     def fork(self) -> Twin:
-        return Twin(self.simulation.fork(), [each.copy() for each in self.nodes])
+        return Twin(self.simulation.fork(), self.cluster.copy())
 
     def agree_on(self, shapes: list[PodShape]) -> None:
+        simulation, cluster = self.simulation, self.cluster
+        there = [index for index, node in enumerate(cluster.nodes) if node is not None]
         for each in shapes:
-            assert self.simulation.feasible(each).tolist() == [n.takes(each) for n in self.nodes]
-            assert self.simulation.room(each).tolist() == [n.room(each) for n in self.nodes]
-            misfits = [self.simulation.misfit(each, index) for index in range(len(self.nodes))]
-            assert [m and m.plugin for m in misfits] == [rejection(each, n) for n in self.nodes]
-            rejected = sum(not n.withdrawn and not n.takes(each) for n in self.nodes)
-            assert sum(self.simulation.misfits(each).values()) == rejected
+            assert simulation.feasible(each).tolist() == [cluster.takes(each, n) for n in cluster.nodes]
+            assert simulation.room(each).tolist() == [cluster.room(each, i) for i in range(simulation.size)]
+            for index in there:
+                found, node = simulation.misfit(each, index), cluster.nodes[index]
+                assert node is not None
+                assert (found and found.plugin) == cluster.rejection(each, node)
+            rejected = sum(not n.withdrawn and not cluster.takes(each, n) for n in cluster.there)
+            assert sum(simulation.misfits(each).values()) == rejected
         for resource in ("pods", *worlds.RESOURCES):
-            assert self.simulation.free(resource).tolist() == [n.free(resource) for n in self.nodes]
+            free = simulation.free(resource)
+            assert [free[index] for index in there] == [n.free(resource) for n in cluster.there]
+
+
+Residents = dict[str, list[tuple[PodShape, bool]]]
+
+STEPS = ("place", "place", "place only", "place on", "remove", "add", "withdraw", "vanish")
 
 
 def change(twin: Twin, shapes: list[PodShape], fresh: FreshNode, data: st.DataObject) -> None:
     """One random step, done to both."""
     one = data.draw(st.sampled_from(shapes))
-    nodes = twin.nodes
-    step = data.draw(
-        st.sampled_from(("place", "place", "place only", "place on", "remove", "add", "withdraw"))
-    )
+    nodes = twin.cluster.nodes
+    step = data.draw(st.sampled_from(STEPS))
     if step == "place":
         count = data.draw(st.integers(0, 9))
         placement = twin.simulation.place(one, count)
-        singly = [index for index in (place_one(one, nodes) for _ in range(count)) if index is not None]
-        assert np.repeat(placement.indices, placement.counts).tolist() == singly
+        singly = [i for i in (twin.cluster.place_one(one) for _ in range(count)) if i is not None]
+        assert np.repeat(placement.indices, placement.counts).tolist() == sorted(singly)
         assert placement.placed == len(singly)
     elif step == "add":
         added = twin.simulation.add_nodes(fresh, data.draw(st.integers(0, 2)), prefix="fresh")
         nodes.extend(ReferenceNode.fresh(fresh, twin.simulation.name(index)) for index in added)
-        assert [twin.simulation.index(nodes[index].name) for index in added] == list(added)
     elif nodes:
         change_one_node(twin, one, step, data)
 
 
 def change_one_node(twin: Twin, one: PodShape, step: str, data: st.DataObject) -> None:
-    index = data.draw(st.integers(0, len(twin.nodes) - 1))
-    chosen = twin.nodes[index]
+    index = data.draw(st.integers(0, len(twin.cluster.nodes) - 1))
+    chosen = twin.cluster.nodes[index]
+    if chosen is None:
+        return
     if step == "place only":
-        only = np.arange(len(twin.nodes)) == index
-        room = chosen.room(one)
-        assert twin.simulation.place(one, 2, only=only).placed == min(room, 2)
-        chosen.pods += [one] * min(room, 2)
+        only = np.arange(len(twin.cluster.nodes)) == index
+        room = min(twin.cluster.room(one, index), 2)
+        assert twin.simulation.place(one, 2, only=only).placed == room
+        chosen.pods += [one] * room
     elif step == "place on":
         twin.simulation.place_on(one, index, 2)
         chosen.pods += [one, one]
     elif step == "withdraw":
         twin.simulation.withdraw(index)
         chosen.withdrawn = True
+    elif step == "vanish":
+        twin.simulation.vanish(index)
+        twin.cluster.nodes[index] = None
     elif chosen.pods:
         leaving = data.draw(st.sampled_from(chosen.pods))
-        twin.simulation.remove(leaving, index)
+        dying = leaving in chosen.terminating
+        twin.simulation.remove(leaving, index, terminating=dying)
         chosen.pods.remove(leaving)
+        if dying:
+            chosen.terminating.remove(leaving)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data(), worlds.clusters(), st.lists(worlds.shapes, min_size=1, max_size=3), worlds.fresh_nodes)
-def test_arrays_agree_with_the_reference_through_any_sequence_of_changes(
+def run_story(
     data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape], fresh: FreshNode
 ) -> None:
-    twins = [Twin.of(records)]
+    twins = [Twin.of(records, some_residents(data, records, shapes))]
     for _ in range(data.draw(st.integers(0, 8))):
         current = data.draw(st.sampled_from(twins))
         if data.draw(st.booleans()) and len(twins) < 4:
@@ -102,30 +130,46 @@ def test_arrays_agree_with_the_reference_through_any_sequence_of_changes(
         twin.agree_on(shapes)
 
 
+def some_residents(data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape]) -> Residents:
+    pods = st.lists(st.tuples(st.sampled_from(shapes), st.sampled_from((False, False, True))), max_size=3)
+    return {record.name: data.draw(pods) for record in records}
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data(), worlds.clusters(), st.lists(worlds.shapes, min_size=1, max_size=3), worlds.fresh_nodes)
+def test_arrays_agree_with_the_reference_through_any_sequence_of_changes(
+    data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape], fresh: FreshNode
+) -> None:
+    run_story(data, records, shapes, fresh)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.data(),
+    societies.clusters(),
+    st.lists(societies.shapes, min_size=1, max_size=4),
+    societies.fresh_nodes,
+)
+def test_rules_between_pods_agree_with_the_reference_through_any_sequence_of_changes(
+    data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape], fresh: FreshNode
+) -> None:
+    run_story(data, records, shapes, fresh)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.data(), worlds.clusters(), st.lists(worlds.shapes, min_size=1, max_size=3))
-def test_counting_existing_pods_at_once_equals_placing_them_singly(
+@given(st.data(), societies.clusters(), st.lists(societies.shapes, min_size=1, max_size=3))
+def test_the_order_of_nodes_and_pods_changes_no_verdict(
     data: st.DataObject, records: list[NodeRecord], shapes: list[PodShape]
 ) -> None:
-    residents = {record.name: data.draw(st.lists(st.sampled_from(shapes), max_size=4)) for record in records}
-    counted = Simulation.of(records, {name: [pod(s) for s in on] for name, on in residents.items()})
-    nodes = [ReferenceNode.of(record) for record in records]
-    for each in nodes:
-        each.pods += residents[each.name]
-    Twin(counted, nodes).agree_on(shapes)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data(), worlds.clusters(), worlds.shapes)
-def test_the_order_of_nodes_changes_no_verdict(
-    data: st.DataObject, records: list[NodeRecord], one: PodShape
-) -> None:
+    residents = some_residents(data, records, shapes)
+    straight = Twin.of(records, residents).simulation
     shuffled = data.draw(st.permutations(records))
-    straight, mixed = Simulation.of(records, {}), Simulation.of(shuffled, {})
-    for record in records:
-        here, there = straight.index(record.name), mixed.index(record.name)
-        assert straight.misfit(one, here) == mixed.misfit(one, there)
-        assert straight.room(one)[here] == mixed.room(one)[there]
+    mixed = Twin.of(shuffled, {name: on[::-1] for name, on in residents.items()}).simulation
+    for one in shapes:
+        for record in records:
+            here, there = straight.index(record.name), mixed.index(record.name)
+            assert straight.misfit(one, here) == mixed.misfit(one, there)
+            assert straight.room(one)[here] == mixed.room(one)[there]
 
 
 @pytest.mark.parametrize(

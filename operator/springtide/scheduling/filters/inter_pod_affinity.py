@@ -12,7 +12,7 @@ from springtide.scheduling.filters.base import UNLIMITED, Filter
 from springtide.scheduling.labels import ABSENT
 from springtide.scheduling.selector_text import selector_text
 from springtide.scheduling.state import State
-from springtide.scheduling.tallies import Domains
+from springtide.scheduling.tally import Domains
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 
 Judgement = tuple[PodRule, PodAffinityTerm, Domains, BoolArray]
