@@ -84,6 +84,9 @@ class Destinations:
         self._effort += attempt.asked * room.size * _FILTERS_EFFORT
         if stuck is not None:
             room.undo(began)
+            if attempt.lacking is not None:
+                # If there is no room for one of them even so, nobody needs to try again.
+                room.seek(attempt.lacking)
             room.reopen(position, places, searches)
             return Relocation(stuck=stuck)
         attempt.come_true()
@@ -146,12 +149,14 @@ class _Attempt:
         self.steps: list[tuple[int, Spot]] = []
         self.asked = 0
         """How often the filters were asked."""
+        self.lacking: Search | None = None
+        """Whose pods did not all find room."""
 
     def run(self) -> Stuck | None:
         """Place all pods; the first that has no place, with what was placed until then left as it is."""
-        # Mostly the hardest pod has no room at all: then nothing needs to be undone.
+        # Mostly it is known that one has no room at all: then nothing needs to be tried.
         for number, search in enumerate(self._searches):
-            if not self._room.seek(search):
+            if search.start == self._room.size:
                 return Stuck(self._pods[number][1][0])
         if any(self._choosy):
             moving = [pod for _, members in self._pods for pod in members]
@@ -200,6 +205,7 @@ class _Attempt:
             spots, self._ends[number] = self._room.fill(search, self._left[number])
             self._note(number, spots)
             if self._left[number]:
+                self.lacking = search
                 return self._objection(number)
         return None
 

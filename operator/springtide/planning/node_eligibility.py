@@ -18,8 +18,9 @@ from springtide.planning.plan import BlockReason, NodeVerdict
 from springtide.planning.readiness import NodeOwner, NodeState
 from springtide.planning.utilization import LeftOut, Utilization, utilization
 
-
 _UID: Final = attrgetter("uid")
+_STAYS: Final = frozenset({None})
+"""The deletion timestamps of pods that are not on their way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _all_count(pods: Sequence[PodRecord], context: DrainContext) -> bool:
     """Whether no pod is left out of the node's utilization (the expendable ones never are in it)."""
     if context.settings.ignore_daemon_sets_utilization or context.settings.ignore_mirror_pods_utilization:
         return False
-    return all(pod.deletion_timestamp is None for pod in pods)
+    return {pod.deletion_timestamp for pod in pods} <= _STAYS
 
 
 def _used(

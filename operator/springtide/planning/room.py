@@ -95,11 +95,9 @@ class Room:
 
     # --- searching ------------------------------------------------------------------------------------------------
 
-    def seek(self, search: Search) -> bool:
-        """Whether there is room for one pod. To be asked before a trial places anything: the search goes on from
-        where this one ends."""
+    def seek(self, search: Search) -> None:
+        """Let the search begin where there is room for one pod. Not while a trial has placed any, which may be undone."""
         search.start = self.next(search, search.start)
-        return search.start < self.size
 
     def next(self, search: Search, start: int) -> int:
         """The first position from `start` on where one pod has room; the number of nodes when there is none."""
