@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from springtide.cluster.records import PodRecord
-from springtide.scheduling.simulation import Simulation
+from springtide.cluster.shape import PodShape
+from springtide.scheduling.nominated import misfit_beside_nominated
 from springtide.scheduling.verdict import Misfit, Plugin
 from tests.conformance.corpus import Case
 from tests.conformance.judges.clusters import cluster_of
@@ -30,21 +30,16 @@ def judge(case: Case) -> Mapping[str, str]:
 def verdicts(case: Case) -> list[str | Misfit | None]:
     """For each node: why the pod does not fit, a plugin's name or with numbers; None: it does."""
     cluster = cluster_of(case)
-    pod, alone = cluster.pod, cluster.simulation
-    assert pod is not None
+    pod, simulation = cluster.pod, cluster.simulation
+    assert pod is not None, "a case of scheduling has a pending pod"
     if pod.gated:
         return [SCHEDULING_GATES for _ in case["nodes"]]
-    crowded = counting_nominated(alone, pod, cluster.pods["nominatedPods"])
-    return [crowded.misfit(pod.shape, index) or alone.misfit(pod.shape, index) for index in range(alone.size)]
-
-
-def counting_nominated(simulation: Simulation, pod: PodRecord, nominated: Sequence[PodRecord]) -> Simulation:
-    """What the scheduler asks first: with the nominated pods of at least the pod's priority on their nodes."""
-    crowded = simulation.fork()
-    for other in nominated:
-        if other.shape.priority >= pod.shape.priority:
-            crowded.place_on(other.shape, crowded.index(other.nominated_node_name))
-    return crowded
+    nominated: dict[int, list[PodShape]] = {}
+    for other in cluster.pods["nominatedPods"]:
+        nominated.setdefault(simulation.index(other.nominated_node_name), []).append(other.shape)
+    return [
+        misfit_beside_nominated(simulation, pod.shape, index, nominated) for index in range(simulation.size)
+    ]
 
 
 def differs(result: Mapping[str, Any], misfit: str | Misfit | None) -> bool:
