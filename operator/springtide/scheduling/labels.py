@@ -40,11 +40,13 @@ class LabelColumn:
     The book is shared with extended columns: it only grows, so codes keep their meaning.
     """
 
-    __slots__ = ("_book", "codes")
+    __slots__ = ("_book", "codes", "width")
 
     def __init__(self, codes: CodeArray, book: dict[str, int]) -> None:
         self.codes = codes
         self._book = book
+        self.width = len(book) + 1
+        """More than the largest of `codes`. Columns that were extended from this one may have larger ones."""
 
     @classmethod
     def of(cls, values: Iterable[str | None]) -> LabelColumn:
@@ -55,11 +57,6 @@ class LabelColumn:
     def extended(self, values: Iterable[str | None]) -> LabelColumn:
         """The same column with further nodes at its end."""
         return LabelColumn(np.concatenate((self.codes, _encode(values, self._book))), self._book)
-
-    @property
-    def width(self) -> int:
-        """One more than the largest code."""
-        return len(self._book) + 1
 
     def value(self, index: int) -> str:
         """The value that the node with this index has; empty where it lacks the label."""

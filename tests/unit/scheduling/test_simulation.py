@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.cluster.records import NodeRecord, PodPhase
-from springtide.cluster.shape import HostPort, PodShape, Unmodelled
+from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
+from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint, Unmodelled
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.resources import LARGEST_AMOUNT
 from springtide.scheduling.simulation import Simulation
@@ -244,3 +245,17 @@ def test_absurd_amounts_saturate_instead_of_wrapping_around() -> None:
 def test_an_unknown_node_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         Simulation.of([node("a")], {}).index("b")
+
+
+def test_a_fork_that_knows_more_domains_leaves_the_others_as_they_were() -> None:
+    """Columns share their book of values: a new value in one fork must not widen the sums of another."""
+    app = LabelSelector((LabelRequirement("app", SelectorOperator.IN, ("web",)),))
+    spread = (SpreadConstraint("zone", 1, app),)
+    web = shape(labels={"app": "web"}, spread=spread)
+    simulation = Simulation.of([node("a", labels={"zone": "a"}), node("b", labels={"zone": "b"})], {})
+    simulation.place(web, 1)
+    fork = simulation.fork()
+    fork.add_nodes(FreshNode(labels={"zone": "c"}, allocatable={"pods": 9}), 1, prefix="new")
+    assert fork.feasible(web).tolist() == [False, True, True]
+    simulation.vanish(0)
+    assert simulation.feasible(web).tolist() == [False, True]
