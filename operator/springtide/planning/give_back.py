@@ -23,6 +23,7 @@ from springtide.planning.scale_down import Departure, Departures
 from springtide.planning.situation import Situation
 from springtide.planning.unneeded import find
 from springtide.planning.utilization import Utilization, utilizations
+from springtide.planning.victims import families_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,14 @@ def give_back(
         bought_for=bought_for,
     )
     departures.count_in_flight(situation.readiness.owners)
-    found = find(spares, landscape=landscape, ledger=ledger, since=snapshot.unneeded_since, now=snapshot.now)
+    found = find(
+        spares,
+        landscape=landscape,
+        ledger=ledger,
+        since=snapshot.unneeded_since,
+        now=snapshot.now,
+        families=families_of(snapshot.policies, situation.states, landscape.fresh),
+    )
     decided = departures.decide_all(found, landscape, situation.states)
     verdicts.update((verdict.node, verdict) for verdict in found.kept)
     verdicts.update((each.verdict.node, each.verdict) for each in decided)

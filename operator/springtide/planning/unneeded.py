@@ -14,7 +14,7 @@ from springtide.planning.limits import Allowance, Ledger
 from springtide.planning.node_eligibility import Spare
 from springtide.planning.plan import BlockReason, NodeVerdict
 from springtide.planning.removal_simulation import Moves, RemovalSimulation
-from springtide.planning.victims import in_order, rotated
+from springtide.planning.victims import FamilyOf, in_order, rotated
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 
 MAX_EXAMINED: Final = 400_000_000
@@ -56,6 +56,7 @@ def find(
     ledger: Ledger,
     since: Mapping[str, datetime],
     now: datetime,
+    families: FamilyOf,
     max_examined: int = MAX_EXAMINED,
 ) -> Found:
     """The unneeded nodes among the spare ones, and verdicts on the others.
@@ -65,7 +66,7 @@ def find(
     """
     kept: list[NodeVerdict] = []
     victims: list[Spare] = []
-    for spare in in_order(spares, since=since, ledger=ledger):
+    for spare in in_order(spares, since=since, ledger=ledger, families=families):
         at_min = ledger.min_reached(spare.key)
         if at_min:
             kept.append(spare.verdict(BlockReason.MIN_SIZE_REACHED, detail=at_min))
