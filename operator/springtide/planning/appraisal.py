@@ -6,7 +6,7 @@ all groups that may be bought from, whatever room they have left: a yardstick mu
 
 With the expander price an offer is only the economical part of its packing: the nodes that are no dearer than the
 packing's average. The others (the half-empty last one, those of pods that this kind of node suits badly) are offered again
-in the next step, by every group.
+in the next step, by every group. What was measured: docs/decisions/012-price-is-money.md.
 """
 
 from __future__ import annotations
