@@ -23,8 +23,8 @@ from springtide.api.resolve import resolve
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import Snapshot
+from springtide.planning.again import Planner
 from springtide.planning.plan import Plan
-from springtide.planning.planner import plan as make_plan
 from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
@@ -111,6 +111,7 @@ class Engine:
         self._single_flight = asyncio.Lock()
         self._pass_began: float | None = None
         self._last_pass_at: float | None = None
+        self._planner = Planner()
         self._unneeded: dict[str, datetime] = {}
         self._timed: set[str] = set()
         """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
@@ -186,7 +187,7 @@ class Engine:
             snapshot = self._observe(plan_id)
         with phases.of("plan"):
             # A thread: numpy and HiGHS let go of the interpreter, and the informers go on meanwhile.
-            plan = await asyncio.to_thread(make_plan, snapshot)
+            plan = await asyncio.to_thread(self._planner.plan, snapshot)
         self._reporter.planned(plan, snapshot)
         with phases.of("actuate"):
             await self._actuate(snapshot, plan)
