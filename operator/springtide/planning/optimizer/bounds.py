@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Final
 
 from springtide.planning.optimizer.instance import NODE_SURCHARGE, Instance, reduce
 from springtide.planning.optimizer.linear import Solver, highs
 from springtide.planning.optimizer.problem import Floats, Ints, Problem
 from springtide.planning.optimizer.volume import volume_bound as bound_of_instance
 
-_DENOMINATOR = 1_000_000
-_MOST_STEPS = 1e9
+_DENOMINATOR: Final = 1_000_000
+"""Prices are round if they are whole millionths, or fractions as plain."""
+
+_MOST_STEPS: Final = 1e9
+"""Of the common measure up to the bound: beyond, rounding of the prices adds up to steps."""
 
 
 def volume_bound(
@@ -54,11 +58,12 @@ def round_up(value: float, prices: Floats) -> float:
 
 def _common_measure(prices: Floats) -> float | None:
     """The largest number of which all prices are multiples; None if they are no round numbers."""
-    exact = [Fraction(price).limit_denominator(_DENOMINATOR) for price in prices.tolist() if price > 0]
-    if any(
-        abs(float(one) - price) > 1e-12 * price
-        for one, price in zip(exact, prices[prices > 0].tolist(), strict=True)
-    ):
+    positive = sorted({price for price in prices.tolist() if price > 0})
+    if len(positive) == 1:
+        return positive[0]
+    exact = [Fraction(price).limit_denominator(_DENOMINATOR) for price in positive]
+    # Sums and products of round numbers are off by a rounding or two.
+    if any(abs(float(one) - price) > 1e-15 * price for one, price in zip(exact, positive, strict=True)):
         return None
     denominator = math.lcm(*(one.denominator for one in exact))
     return math.gcd(*(int(one * denominator) for one in exact)) / denominator
