@@ -250,7 +250,7 @@ class ControlPlane:
         picture = self.server.picture()
         if not picture.pending_pods:
             return
-        simulation = Simulation.of(picture.nodes, picture.pods_by_node)
+        simulation = Simulation.of(picture.nodes, picture.pods_by_node, picture.namespaces)
         score = _avoided(picture.nodes)
         hopeless: set[int] = set()
         for pod in sorted(

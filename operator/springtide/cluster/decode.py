@@ -14,6 +14,7 @@ from springtide.cluster.records import (
     DaemonSetRecord,
     DisruptionBudget,
     LeaseRecord,
+    NamespaceRecord,
     NodeRecord,
     OwnerReference,
     PodPhase,
@@ -31,6 +32,7 @@ from springtide.cluster.wire import (
     DaemonSetWire,
     LeaseWire,
     MetaWire,
+    NamespaceWire,
     NodeWire,
     PodSpecWire,
     PodWire,
@@ -146,6 +148,11 @@ def daemon_set_record(wire: DaemonSetWire, shapes: ShapeTable) -> DaemonSetRecor
     daemon_spec = _with_tolerations(spec, added)
     shape = shapes.intern(daemon_spec, namespace=namespace, labels=template.metadata.labels or _NO_LABELS)
     return DaemonSetRecord(workload=_workload(wire.metadata, kind="DaemonSet", replicas=0), shape=shape)
+
+
+def namespace_record(wire: NamespaceWire) -> NamespaceRecord:
+    """A namespace."""
+    return NamespaceRecord(name=intern(wire.metadata.name), labels=wire.metadata.labels or _NO_LABELS)
 
 
 def lease_record(wire: LeaseWire) -> LeaseRecord:

@@ -16,6 +16,7 @@ from springtide.cluster.records import (
     DaemonSetRecord,
     DisruptionBudget,
     LeaseRecord,
+    NamespaceRecord,
     NodeRecord,
     PodRecord,
     Workload,
@@ -26,7 +27,15 @@ from springtide.cluster.volumes import decode as volume_decode
 from springtide.cluster.volumes import wire as volume_wire
 from springtide.cluster.volumes.book import VolumeBook
 from springtide.cluster.volumes.objects import VolumeObjects, limited
-from springtide.cluster.wire import BudgetWire, DaemonSetWire, LeaseWire, NodeWire, PodWire, WorkloadWire
+from springtide.cluster.wire import (
+    BudgetWire,
+    DaemonSetWire,
+    LeaseWire,
+    NamespaceWire,
+    NodeWire,
+    PodWire,
+    WorkloadWire,
+)
 
 _Wire = TypeVar("_Wire")
 
@@ -64,6 +73,10 @@ def daemon_set_from_manifest(
     return decode.daemon_set_record(
         _convert(manifest, DaemonSetWire), shapes if shapes is not None else _SHAPES
     )
+
+
+def namespace_from_manifest(manifest: Mapping[str, Any]) -> NamespaceRecord:
+    return decode.namespace_record(_convert(manifest, NamespaceWire))
 
 
 def lease_from_manifest(manifest: Mapping[str, Any]) -> LeaseRecord:

@@ -36,6 +36,8 @@ class ClusterPicture:
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     """By uid: ReplicaSets, ReplicationControllers, StatefulSets, Jobs and DaemonSets."""
     daemon_sets: tuple[DaemonSetRecord, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels of namespaces by name."""
     ca_lease: LeaseRecord | None = None
     """Cluster Autoscaler's Lease, the one renewed last; None if there is none."""
     node_pools: tuple[Manifest, ...] = ()

@@ -166,6 +166,14 @@ class DaemonSetRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NamespaceRecord:
+    """A Namespace: selectors of pod (anti-)affinity may choose it by its labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseRecord:
     """A coordination.k8s.io Lease; used to see whether Cluster Autoscaler is alive."""
 

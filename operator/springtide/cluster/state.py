@@ -16,6 +16,7 @@ from springtide.cluster.records import (
     DaemonSetRecord,
     DisruptionBudget,
     LeaseRecord,
+    NamespaceRecord,
     NodeRecord,
     PodRecord,
     Workload,
@@ -46,6 +47,7 @@ class ClusterState:
             kind: Store() for kind in ("ReplicaSet", "ReplicationController", "StatefulSet", "Job")
         }
         self.daemon_sets: Store[DaemonSetRecord] = Store()
+        self.namespaces: Store[NamespaceRecord] = Store()
         self.leases: Store[LeaseRecord] = Store()
         self.node_pools: Store[Manifest] = Store()
         self.policies: Store[Manifest] = Store()
@@ -92,6 +94,9 @@ class ClusterState:
             ),
             workloads=self._part("workloads", before, lambda: dict(self._workloads_by_uid)),
             daemon_sets=self._part("daemon_sets", before, lambda: tuple(self.daemon_sets)),
+            namespaces=self._part(
+                "namespaces", before, lambda: {each.name: each.labels for each in self.namespaces}
+            ),
             ca_lease=self._part("ca_lease", before, self._newest_lease),
             node_pools=self._part("node_pools", before, lambda: tuple(self.node_pools)),
             policies=self._part("policies", before, lambda: tuple(self.policies)),
@@ -131,6 +136,7 @@ class ClusterState:
         for store in self.workloads.values():
             store.subscribe(self._on_workload)
         self.daemon_sets.subscribe(self._on_daemon_set)
+        self.namespaces.subscribe(self._marking("namespaces"))
         self.leases.subscribe(self._on_lease)
         self.node_pools.subscribe(self._on_custom_resource("node_pools", "NodePool"))
         self.policies.subscribe(self._on_custom_resource("policies", "AutoscalerPolicy"))

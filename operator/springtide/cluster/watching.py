@@ -27,6 +27,7 @@ from springtide.cluster.wire import (
     BudgetWire,
     DaemonSetWire,
     LeaseWire,
+    NamespaceWire,
     NodeWire,
     PodWire,
     WorkloadWire,
@@ -129,6 +130,12 @@ class ClusterWatch:
             (
                 Resource("daemonsets", "/apis/apps/v1/daemonsets", RecordCodec(DaemonSetWire, daemon_set)),
                 state.daemon_sets,
+            ),
+            (
+                Resource(
+                    "namespaces", "/api/v1/namespaces", RecordCodec(NamespaceWire, decode.namespace_record)
+                ),
+                state.namespaces,
             ),
             (
                 Resource(

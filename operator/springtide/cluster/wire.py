@@ -326,6 +326,10 @@ class DaemonSetWire(ObjectWire):
     spec: DaemonSetSpecWire = msgspec.field(default_factory=DaemonSetSpecWire)
 
 
+class NamespaceWire(ObjectWire):
+    """Only its labels are read."""
+
+
 class LeaseSpecWire(Wire):
     holder_identity: str | None = None
     renew_time: datetime | None = None

@@ -95,7 +95,7 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         for node in in_state[NodeState.NOT_STARTED]
     ]
     nodes = [*in_state[NodeState.READY], *starting]
-    simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness))
+    simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness), picture.namespaces)
     for node in starting:
         _add_missing_daemons(simulation, node, picture.pods_by_node.get(node.name, ()), picture.daemon_sets)
     return Landscape(

@@ -10,6 +10,7 @@ from springtide.cluster.manifests import (
     daemon_set_from_manifest,
     disruption_budget_from_manifest,
     lease_from_manifest,
+    namespace_from_manifest,
     node_from_manifest,
     pod_from_manifest,
     workload_from_manifest,
@@ -226,6 +227,23 @@ def test_budgets_and_the_newest_lease(cluster):
     picture = cluster.picture()
     assert picture.disruption_budgets == (budget,)
     assert picture.ca_lease.namespace == "kube-system"
+
+
+def test_namespaces_and_their_labels_are_a_change_that_decisions_see(cluster):
+    def upsert(**labels):
+        manifest = {"metadata": {"name": "shop", "labels": labels}}
+        cluster.state.namespaces.upsert(("", "shop"), namespace_from_manifest(manifest))
+
+    upsert(team="red")
+    first = cluster.picture()
+    upsert(team="red")
+    assert cluster.picture().version == first.version
+    upsert(team="blue")
+    second = cluster.picture()
+    assert (first.namespaces, second.namespaces) == ({"shop": {"team": "red"}}, {"shop": {"team": "blue"}})
+    assert second.version > first.version
+    cluster.state.namespaces.delete(("", "shop"))
+    assert cluster.picture().namespaces == {}
 
 
 def test_nodes_come_in_the_order_of_their_names(cluster):

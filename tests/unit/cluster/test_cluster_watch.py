@@ -44,6 +44,7 @@ async def test_one_of_everything_is_in_the_picture():
         "/apis/coordination.k8s.io/v1/leases": {
             "metadata": {"name": "cluster-autoscaler", "namespace": "kube-system"}
         },
+        "/api/v1/namespaces": {"metadata": {"name": "shop", "labels": {"team": "red"}}},
         "/api/v1/persistentvolumeclaims": claim("data", "pv"),
         "/api/v1/persistentvolumes": volume("pv", handle="vol-1"),
         "/apis/storage.k8s.io/v1/storageclasses": storage_class(),
@@ -78,6 +79,7 @@ async def test_one_of_everything_is_in_the_picture():
             "Job",
         }
         assert len(picture.disruption_budgets) == len(picture.daemon_sets) == 1
+        assert picture.namespaces == {"shop": {"team": "red"}}
         assert picture.ca_lease is not None
         assert [m["metadata"]["name"] for m in (*picture.node_pools, *picture.policies)] == [
             "general",
