@@ -65,7 +65,7 @@ class PodCensus:
         repelled: dict[str, set[str]] = {}
         for number in self._tallies.book.repelling(shape):
             key = self._tallies.book.term(number).topology_key
-            owners = self._tallies.tally(number).by_node
+            owners = self._tallies.by_node(number)
             if key != HOSTNAME_LABEL and owners.any():
                 repelled.setdefault(key, set()).update(self._by_domain(key, owners, owners > 0))
         return {key: frozenset(values) for key, values in repelled.items()}
