@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from springtide.api.policy import SimilaritySettings
 from springtide.api.settings import ScaleUpSettings
@@ -15,14 +18,26 @@ from springtide.cluster.snapshot import PolicyView, PoolView
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
 from springtide.planning.similarity import Rules, Sample, difference
-from tests.unit.planning.world import DAEMON_SET, GIB, group, pending, policy, pool, shape, snapshot, template
+from tests.unit.planning.world import (
+    DAEMON_SET,
+    GIB,
+    group,
+    node,
+    pending,
+    policy,
+    pool,
+    running,
+    shape,
+    snapshot,
+    template,
+)
 
 ZONE = "topology.kubernetes.io/zone"
 
 
 def zonal(zone: str, **made_of: Any) -> NodeGroup:
     labels = {ZONE: zone, "tier": "web"} | made_of.pop("labels", {})
-    return group(f"asg-{zone}", made_of=template(labels=labels, **made_of), max_size=made_of.pop("max", 10))
+    return group(f"asg-{zone}", made_of=template(labels=labels, **made_of))
 
 
 def balancing(**spec: Any) -> PolicyView:
@@ -81,6 +96,56 @@ def test_a_pool_that_is_closed_to_some_pods_keeps_to_itself() -> None:
     made = plan(snapshot(strict, pool("b", zonal("b")), waiting=pods, policies=[balancing()]))
     assert sum(bought(made).values()) == 4
     assert bought(made)["b"] >= 2
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=2),
+            st.integers(0, 6),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.integers(1, 40),
+)
+def test_whatever_the_bounds_none_is_exceeded_and_no_room_is_left_while_pods_wait(
+    sizes: list[tuple[list[tuple[int, int]], int]], pods: int
+) -> None:
+    """Pools of groups with (full nodes, room for more), and the pool's own maximum; four pods fill a node."""
+    pools = []
+    names: list[str] = []
+    for number, (groups, most) in enumerate(sizes):
+        members = []
+        for each, (there, room) in enumerate(groups):
+            own = [f"n{number}-{each}-{node_}" for node_ in range(there)]
+            names += own
+            made_of = zonal("z").template
+            members.append(group(f"g{number}-{each}", nodes=own, max_size=there + room, made_of=made_of))
+        pools.append(pool(f"p{number}", *members, max_size=most))
+    made = plan(
+        snapshot(
+            *pools,
+            nodes=[node(name) for name in names],
+            pods={name: running(4) for name in names},
+            waiting=pending(pods),
+            policies=[balancing()],
+        )
+    )
+    rooms = [
+        max(0, min(most - sum(there for there, _ in groups), sum(room for _, room in groups)))
+        for groups, most in sizes
+    ]
+    assert all(purchase.to_target <= purchase.max_size for purchase in made.purchases)
+    assert all(bought_by_pool(made)[f"p{number}"] <= room for number, room in enumerate(rooms))
+    assert bought_by_pool(made).total() == min(-(-pods // 4), sum(rooms))
+
+
+def bought_by_pool(made: Plan) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for purchase in made.purchases:
+        counted[purchase.pool] += purchase.count
+    return counted
 
 
 # --- what keeps pools apart ------------------------------------------------------------------------------------
