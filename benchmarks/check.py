@@ -29,6 +29,8 @@ class Verified:
     """Largest difference between zones of bought-for pods of one spread app; None: nothing is to be spread."""
     complaints: tuple[str, ...]
     """What is wrong: empty for a right plan."""
+    unproven: tuple[str, ...] = ()
+    """Purchases whose pods fit by volume, but for which no simple order of packing found the arrangement."""
 
 
 def verify(snapshot: Snapshot, plans: Sequence[Plan]) -> Verified:
@@ -46,9 +48,14 @@ def verify(snapshot: Snapshot, plans: Sequence[Plan]) -> Verified:
         *(
             complaint
             for key, pods in served.items()
-            for complaint in _overfull(key[1], groups[key], bought[key], pods)
+            for complaint in _overfull(groups[key], bought[key], pods)
         ),
         *_misplaced(snapshot, plans[0]),
+    ]
+    unproven = [
+        f"{key[1]}: {len(pods)} pods on {bought[key]} nodes"
+        for key, pods in (served.items() if not complaints else ())
+        if not _is_packed(groups[key], bought[key], pods)
     ]
     return Verified(
         nodes=sum(bought.values()),
@@ -60,6 +67,7 @@ def verify(snapshot: Snapshot, plans: Sequence[Plan]) -> Verified:
         removed=sum(len(plan.removals) for plan in plans),
         skew=_skew(groups, served),
         complaints=tuple(complaints),
+        unproven=tuple(unproven),
     )
 
 
@@ -91,29 +99,30 @@ def _too_many(
 # --- do the pods fit? --------------------------------------------------------------------------------------------
 
 
-def _overfull(name: str, group: NodeGroup, nodes: int, pods: Sequence[PodRecord]) -> list[str]:
-    """First fit, largest first by three measures in turn: one that succeeds proves that the pods fit.
-
-    When none does that proves nothing, unless the volumes already exceed what there is.
-    """
+def _overfull(group: NodeGroup, nodes: int, pods: Sequence[PodRecord]) -> list[str]:
+    """What certainly does not fit."""
     if group.template is None:
-        return [f"group {name} has no template"]
+        return [f"group {group.id} has no template"]
     allocatable = group.template.allocatable
     asked: Counter[str] = Counter({"pods": len(pods)})
     for pod in pods:
         asked.update(pod.shape.requests)
     beyond = [r for r, amount in asked.items() if amount > nodes * allocatable.get(r, 0)]
     if beyond:
-        return [f"group {name}: the pods ask for more {beyond[0]} than {nodes} nodes have"]
+        return [f"group {group.id}: the pods ask for more {beyond[0]} than {nodes} nodes have"]
     crowded = _crowded(nodes, pods)
-    if crowded:
-        return [f"group {name}: {crowded}"]
+    return [f"group {group.id}: {crowded}"] if crowded else []
+
+
+def _is_packed(group: NodeGroup, nodes: int, pods: Sequence[PodRecord]) -> bool:
+    """First fit, largest first by several measures in turn: one that succeeds proves that the pods fit. When none does,
+    that proves nothing."""
+    assert group.template is not None
+    allocatable = group.template.allocatable
     lonely = [_loners(pod) for pod in pods]
-    if any(
-        _first_fit(allocatable, nodes, pods, lonely, by=resource) for resource in ("both", "cpu", "memory")
-    ):
-        return []
-    return [f"group {name}: no first fit puts its {len(pods)} pods on {nodes} nodes (not a proof)"]
+    scarce = [resource for resource in allocatable if "/" in resource]
+    measures = ("both", "largest", *scarce, "cpu", "memory")
+    return any(_first_fit(allocatable, nodes, pods, lonely, by=measure) for measure in measures)
 
 
 def _crowded(nodes: int, pods: Sequence[PodRecord]) -> str:
@@ -172,6 +181,8 @@ def _size(pod: PodRecord, allocatable: Mapping[str, int], by: str) -> float:
     }
     if by == "both":
         return sum(share for resource, share in shares.items() if resource != "pods")
+    if by == "largest":
+        return max(shares.values())
     return shares.get(by, 0.0)
 
 

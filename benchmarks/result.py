@@ -56,6 +56,8 @@ class Result:
     peers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     complaints: tuple[str, ...] = ()
     """What a second opinion finds wrong with the plan."""
+    unproven: tuple[str, ...] = ()
+    """Purchases that are right by volume, but whose arrangement the second opinion did not find."""
     note: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Further figures, of measurements that have their own."""

@@ -29,6 +29,7 @@ def of_plan(name: str, measured: Measured) -> Result:
         passes=measured.passes,
         unplaced=verified.unplaced,
         complaints=verified.complaints,
+        unproven=verified.unproven,
     )
     bound = {} if measured.plan_bound is None else {"of_plan": measured.plan_bound}
     return judged(replace(result, bound=bound))

@@ -28,8 +28,8 @@ def run_apart(name: str) -> Measured:
     )
     figures: dict[str, Any] = json.loads(done.stdout)
     verified = figures.pop("verified")
-    complaints = tuple(verified.pop("complaints"))
-    return Measured(**figures, verified=Verified(**verified, complaints=complaints))
+    complaints, unproven = tuple(verified.pop("complaints")), tuple(verified.pop("unproven"))
+    return Measured(**figures, verified=Verified(**verified, complaints=complaints, unproven=unproven))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ something has been so; therefore no plan is taken for longer than MOST_AGE.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -27,14 +27,16 @@ _UNREAD: Final = frozenset({"picture_age", "groups"})
 class Planner:
     """Makes the plans of one process, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Snapshot], Plan] = plan) -> None:
+        """`make`: makes a plan."""
+        self._make = make
         self._last: tuple[Snapshot, Plan] | None = None
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """The plan for this snapshot: made, or taken from the last one that was made if it still holds."""
         if self._last is not None and still_holds(self._last[1], made_for=self._last[0], at=snapshot):
             return replace(self._last[1], id=snapshot.plan_id, now=snapshot.now)
-        made = plan(snapshot)
+        made = self._make(snapshot)
         self._last = (snapshot, made)
         return made
 
