@@ -81,6 +81,10 @@ class SimilaritySettings(ApiModel):
 Currency = Annotated[str, Matching(r"^[A-Z]{3}$", "write an ISO 4217 code, e.g. EUR", max_length=3)]
 
 
+def _least_cost_is_first(expanders: tuple[Expander, ...]) -> bool:
+    return Expander.LEAST_COST not in expanders[1:]
+
+
 def _random_is_last(expanders: tuple[Expander, ...]) -> bool:
     return Expander.RANDOM not in expanders[:-1]
 
@@ -102,6 +106,14 @@ class AutoscalerPolicySpec(ApiModel):
             wrong="random always decides, so nothing after it would be asked",
             remedy="put random last",
             holds=lambda spec: _random_is_last(spec.expanders),
+            field="expanders",
+        ),
+        Rule(
+            cel="!has(self.expanders) || !self.expanders.exists(e, e == 'least-cost') || "
+            "self.expanders[0] == 'least-cost'",
+            wrong="least-cost plans all groups together, so nothing before it could choose among them",
+            remedy="put least-cost first",
+            holds=lambda spec: _least_cost_is_first(spec.expanders),
             field="expanders",
         ),
     )
@@ -129,8 +141,12 @@ class AutoscalerPolicySpec(ApiModel):
     """How one of several possible purchases is chosen: the first keeps the best options, the next choose
     among those; of what is still tied the fewest nodes are taken. random: any; most-pods: schedules most
     pods; least-waste: leaves least CPU and memory idle; least-nodes: adds fewest nodes; price: costs
-    least an hour for what it serves; priority: the highest by priorities, or by the pools' weight.
-    Cluster Autoscaler: --expander."""
+    least an hour for what it serves; priority: the highest by priorities, or by the pools' weight;
+    least-cost: starts from what price would buy and plans all groups together, as cheaply as it can
+    within planningBudget. Cluster Autoscaler: --expander."""
+
+    planning_budget: PositiveDuration = timedelta(seconds=2)
+    """How long purchases may be held back while the expander least-cost looks for cheaper ones."""
 
     priorities: Annotated[str, StringConstraints(min_length=1, max_length=16384)] | None = None
     """For the expander priority, in the words of Cluster Autoscaler's ConfigMap: YAML, a priority (an

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
-from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Time, list_map
+from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Quantity, Time, list_map
 
 
 class PoolCounts(ApiModel):
@@ -43,6 +43,17 @@ class PassReport(ApiModel):
     """What was decided, in one line with its numbers."""
 
 
+class CostReport(ApiModel):
+    """What the last purchases of the policy's pools cost, in its currency per hour."""
+
+    planned: Quantity
+    """Of the nodes that were bought."""
+    lower_bound: Quantity
+    """Proven: no other choice among the node groups would have held the same pods for less."""
+    gap_percent: Annotated[int, Field(ge=0, le=100)]
+    """The largest part of the planned cost that a better choice could have saved; rounded up."""
+
+
 MAX_STUCK = 16
 
 
@@ -66,6 +77,8 @@ class AutoscalerPolicyStatus(ApiModel):
     """The NodePools that refer to the policy, by what they are."""
     last_pass: PassReport | None = None
     """The last pass; written anew when its content changes, and about once a minute."""
+    cost: CostReport | None = None
+    """What the last purchases cost; absent before the first, and when a price is unknown."""
     stuck_pods: Annotated[
         tuple[StuckPods, ...], Field(max_length=MAX_STUCK, json_schema_extra=list_map("pod"))
     ] = ()

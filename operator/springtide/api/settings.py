@@ -53,6 +53,7 @@ class Expander(StrEnum):
     LEAST_NODES = "least-nodes"
     PRICE = "price"
     PRIORITY = "priority"
+    LEAST_COST = "least-cost"
 
 
 @dataclass(frozen=True, kw_only=True)

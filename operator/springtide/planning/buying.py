@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from springtide.api.settings import Expander
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.appraisal import Appraisal
@@ -32,6 +33,15 @@ from springtide.planning.sites import pack_on_sites
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.packing import Packing, pack
 from springtide.scheduling.rules import Rulebook
+
+
+def greedy_form(policy: PolicyView) -> PolicyView:
+    """The policy as the option loop follows it: least-cost starts from what price would buy."""
+    chain = policy.spec.expanders
+    if Expander.LEAST_COST not in chain:
+        return policy
+    greedy = dict.fromkeys(Expander.PRICE if each is Expander.LEAST_COST else each for each in chain)
+    return replace(policy, spec=policy.spec.model_copy(update={"expanders": tuple(greedy)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Buying:
 
     def buy(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         """Buy from these groups of the policy whatever its expanders choose."""
+        policy = greedy_form(policy)
         shapes = list(dict.fromkeys(demand.shape for demand in self.left if demand.count))
         appraisal = Appraisal(policy, self.catalog, states, closed_to_some(self.left))
         candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart, cells=self.cells)
@@ -81,7 +92,7 @@ class Buying:
         while offers := self._offers(shortlist, appraisal):
             options = [offer.option for offer in offers]
             choice = choose(options, policy.spec.expanders, seed=f"{self.seed}/{len(self.bought)}")
-            self._accept(next(offer for offer in offers if offer.option is choice.option), choice)
+            self.accept(next(offer for offer in offers if offer.option is choice.option), choice)
 
     def _within(self, candidates: Sequence[Candidate]) -> BoolArray | None:
         """(lots, candidates) Which candidates have groups in a lot's cell."""
@@ -148,7 +159,7 @@ class Buying:
 
     # --- acceptance -----------------------------------------------------------------------------------------
 
-    def _accept(self, offer: Offer, choice: Choice) -> None:
+    def accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, site by site; count them, and take their pods."""
         for keys, nodes in offer.nodes_by_site():
             bins = [self._balance_bin(key) for key in keys]

@@ -329,6 +329,20 @@ class PoolPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedCost:
+    """What one policy's purchases cost per hour, and what they would have to cost at least."""
+
+    planned: float
+    lower_bound: float
+    """Proven: no choice among the groups that may grow holds the same pods for less."""
+
+    @property
+    def gap(self) -> float:
+        """How much of the planned cost might have been saved, 0..1."""
+        return 0.0 if self.planned <= 0 else max(0.0, 1.0 - self.lower_bound / self.planned)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one pass decided. `dry_run_purchases` / `dry_run_removals` are what DryRun pools would have done."""
 
@@ -345,6 +359,8 @@ class Plan:
     nodes: Mapping[str, NodeVerdict] = field(default_factory=dict)
     """By node name; every node of the cluster has one."""
     pools: Mapping[str, PoolPlan] = field(default_factory=dict)
+    costs: Mapping[str, PlannedCost] = field(default_factory=dict)
+    """By policy, for policies that buy in this plan and know the prices of all they buy."""
     cluster_healthy: bool = True
     wake_at: datetime | None = None
     """The earliest instant at which this plan would differ by time alone (a timer ends); None = none known."""

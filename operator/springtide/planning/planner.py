@@ -6,7 +6,7 @@ scale-down. DryRun pools come last, on a fork: what they would do leaves no trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from springtide.api.settings import Mode
@@ -23,20 +23,34 @@ from springtide.planning.limits import Ledger
 from springtide.planning.min_size import fill_up
 from springtide.planning.passing_taints import with_passing_taints
 from springtide.planning.pending import Demand, Pending, sort_out
-from springtide.planning.plan import BlockReason, NodeVerdict, PendingVerdict, Plan, Purchase, SoftTaintChange
+from springtide.planning.plan import (
+    BlockReason,
+    NodeVerdict,
+    PendingVerdict,
+    Plan,
+    PlannedCost,
+    Purchase,
+    SoftTaintChange,
+)
 from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
 from springtide.planning.promises import Promises
 from springtide.planning.readiness import NodeState
 from springtide.planning.scale_up import ScaleUp
 from springtide.planning.schedulable import place_demands, place_displaced, place_nominated
+from springtide.planning.searches import Searches
 from springtide.planning.situation import Situation, establish
 from springtide.planning.soft_taints import changes
 from springtide.planning.verdicts import of_served
 from springtide.planning.wake_up import next_instant
 
 
-def plan(snapshot: Snapshot) -> Plan:
-    """Decide everything that one pass decides. Pure: equal snapshots give equal plans."""
+def plan(snapshot: Snapshot, *, searches: Searches | None = None) -> Plan:
+    """Decide everything that one pass decides. Pure: equal snapshots give equal plans; but for the expander least-cost,
+    if `searches` have a clock.
+
+    `searches`: those of the process, which bound the time spent on least-cost, and learn from pass to pass.
+    """
+    searches = searches if searches is not None else Searches()
     snapshot = with_passing_taints(snapshot)
     situation = establish(snapshot)
     landscape = survey(snapshot, situation.readiness, situation.upcoming)
@@ -47,7 +61,7 @@ def plan(snapshot: Snapshot) -> Plan:
     pending = _pending(landscape, situation)
     nominated = place_nominated(landscape, pending.nominated)
     place_displaced(landscape, snapshot, situation.readiness)
-    active = _buy(situation, Mode.ACTIVE, pending.demands, landscape, ledger, catalog)
+    active = _buy(situation, Mode.ACTIVE, pending.demands, landscape, ledger, catalog, searches)
     given_back = give_back(
         situation,
         mode=Mode.ACTIVE,
@@ -56,7 +70,7 @@ def plan(snapshot: Snapshot) -> Plan:
         ledger=ledger,
         bought_for=frozenset(purchase.pool for purchase in active.purchases),
     )
-    dry = _dry_run(situation, active.left, landscape, ledger, catalog, free_before)
+    dry = _dry_run(situation, active.left, landscape, ledger, catalog, searches, free_before)
 
     verdicts = {**given_back.verdicts, **dry.nodes}
     return Plan(
@@ -91,10 +105,9 @@ def plan(snapshot: Snapshot) -> Plan:
             ),
             ledger=ledger,
         ),
+        costs=active.costs,
         cluster_healthy=not situation.unhealthy,
-        wake_at=next_instant(
-            situation, [pending.due_at, given_back.due_at, dry.given_back.due_at]
-        ),
+        wake_at=next_instant(situation, [pending.due_at, given_back.due_at, dry.given_back.due_at]),
     )
 
 
@@ -107,6 +120,7 @@ class _Bought:
     left: tuple[Demand, ...]
     """What no group of this mode could help."""
     verdicts: tuple[PendingVerdict, ...]
+    costs: Mapping[str, PlannedCost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,7 @@ def _buy(
     landscape: Landscape,
     ledger: Ledger,
     catalog: Catalog,
+    searches: Searches,
 ) -> _Bought:
     """Bring the pools of a mode to their minimum sizes, use what is there or coming, buy for the rest; changes
     landscape and ledger."""
@@ -168,6 +183,8 @@ def _buy(
         catalog,
         plan_id=f"{snapshot.plan_id}/{mode.value}",
         refusals=refusals,
+        searches=searches,
+        purpose=mode.value,
     )
     served = run.serve(
         left,
@@ -179,6 +196,7 @@ def _buy(
         purchases=basket.purchases(situation.states),
         left=tuple(each.left for each in served if each.left.count),
         verdicts=(*placed.verdicts, *bought_for.verdicts, *promises.verdicts, *verdicts),
+        costs=run.costs,
     )
 
 
@@ -188,11 +206,12 @@ def _dry_run(
     landscape: Landscape,
     ledger: Ledger,
     catalog: Catalog,
+    searches: Searches,
     free_before: FreeRoom,
 ) -> _DryRun:
     """What DryRun pools would do for the pods that the Active ones could not help."""
     fork, forked_ledger = landscape.fork(), ledger.fork()
-    bought = _buy(situation, Mode.DRY_RUN, left, fork, forked_ledger, catalog)
+    bought = _buy(situation, Mode.DRY_RUN, left, fork, forked_ledger, catalog, searches)
     given_back = give_back(
         situation,
         mode=Mode.DRY_RUN,

@@ -24,12 +24,15 @@ from springtide.planning.buying import Buying
 from springtide.planning.catalog import Catalog
 from springtide.planning.census import PodCensus
 from springtide.planning.eligibility import Refusal
+from springtide.planning.joint import planned_jointly
 from springtide.planning.landscape import GroupKey, Landscape
 from springtide.planning.limits import Ledger
 from springtide.planning.lots import Lot, lots_of
 from springtide.planning.pending import Demand
+from springtide.planning.plan import PlannedCost
 from springtide.planning.quotas import Quota, allot
 from springtide.planning.readiness import GroupState
+from springtide.planning.searches import Searches
 from springtide.planning.terrain import Terrain
 from springtide.scheduling.packing import Packing
 from springtide.scheduling.rules import Rulebook
@@ -64,6 +67,11 @@ class ScaleUp:
     plan_id: str
     refusals: Mapping[GroupKey, Refusal | None] = field(default_factory=dict)
     """Why groups that are not eligible may not grow: told to users whose pods must wait for a zone."""
+    searches: Searches = field(default_factory=Searches)
+    purpose: str = ""
+    """See planning.joint."""
+    costs: dict[str, PlannedCost] = field(default_factory=dict)
+    """What the purchases of each policy cost, where all prices are known."""
     _left: list[Demand] = field(default_factory=list)
     _used: defaultdict[int, set[GroupKey]] = field(default_factory=lambda: defaultdict(set))
     _served: defaultdict[int, list[PodRecord]] = field(default_factory=lambda: defaultdict(list))
@@ -171,8 +179,13 @@ class ScaleUp:
     # --- results --------------------------------------------------------------------------------------------
 
     def _commit(self, attempt: Buying) -> None:
-        """Make an attempt's decisions the run's."""
-        for bought in attempt.bought:
+        """Make an attempt's decisions the run's, planned anew where policies want the least cost."""
+        outcome = planned_jointly(
+            attempt, self._turns, ledger=self.ledger, searches=self.searches, purpose=self.purpose
+        )
+        for policy, cost in outcome.costs.items():
+            self.costs[policy] = _together(self.costs.get(policy), cost)
+        for bought in outcome.bought:
             bought.offer.put(self.landscape, bought.key, bought.nodes)
             self.ledger.buy(bought.key, len(bought.nodes))
             pods: list[PodRecord] = []
@@ -188,6 +201,15 @@ class ScaleUp:
         for number, quota in enumerate(quotas):
             if quota is not None and quota.why:
                 self._why[number] = quota.why
+
+
+def _together(before: PlannedCost | None, cost: PlannedCost) -> PlannedCost:
+    """The cost of two rounds. Pods of one could have had room on nodes of the other: their bounds do not add up."""
+    if before is None:
+        return cost
+    return PlannedCost(
+        planned=before.planned + cost.planned, lower_bound=max(before.lower_bound, cost.lower_bound)
+    )
 
 
 def _turns(
