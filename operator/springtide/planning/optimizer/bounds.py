@@ -58,7 +58,7 @@ def round_up(value: float, prices: Floats) -> float:
 
 def _common_measure(prices: Floats) -> float | None:
     """The largest number of which all prices are multiples; None if they are no round numbers."""
-    positive = sorted({price for price in prices.tolist() if price > 0})
+    positive: list[float] = sorted({price for price in prices.tolist() if price > 0})
     if len(positive) == 1:
         return positive[0]
     exact = [Fraction(price).limit_denominator(_DENOMINATOR) for price in positive]

@@ -44,9 +44,6 @@ class LinearProgram(Protocol):
     def set_costs(self, costs: Floats) -> None:
         """Costs of all columns."""
 
-    def set_limits(self, limits: Floats) -> None:
-        """Upper limits of all columns."""
-
     def set_rows(self, *, lower: Floats, upper: Floats) -> None:
         """Bounds of all rows."""
 
@@ -75,13 +72,13 @@ class _HighsProgram:
         solver.setOptionValue("threads", 1)
         nothing = np.empty(0, dtype=np.int32)
         rows = len(lower)
-        solver.addRows(rows, lower, upper, 0, np.zeros(rows, dtype=np.int32), nothing, np.empty(0))
+        _accepted(solver.addRows(rows, lower, upper, 0, np.zeros(rows, dtype=np.int32), nothing, np.empty(0)))
         self._rows = rows
         self._columns = 0
 
     def add_columns(self, *, costs: Floats, limits: Floats, starts: Ints, rows: Ints, values: Floats) -> None:
         self._columns += len(costs)
-        self._highs.addCols(
+        status = self._highs.addCols(
             len(costs),
             costs,
             np.zeros(len(costs)),
@@ -91,12 +88,10 @@ class _HighsProgram:
             rows.astype(np.int32),
             values,
         )
+        _accepted(status)
 
     def set_costs(self, costs: Floats) -> None:
         self._highs.changeColsCost(len(costs), _range(len(costs)), costs)
-
-    def set_limits(self, limits: Floats) -> None:
-        self._highs.changeColsBounds(len(limits), _range(len(limits)), np.zeros(len(limits)), limits)
 
     def set_rows(self, *, lower: Floats, upper: Floats) -> None:
         for row, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
@@ -119,6 +114,14 @@ class _HighsProgram:
             columns=np.asarray(solution.col_value, dtype=np.float64),
             row_duals=np.asarray(solution.row_dual, dtype=np.float64),
         )
+
+
+def _accepted(status: highspy.HighsStatus) -> None:
+    import highspy
+
+    # A warning is no harm: entries too tiny to matter are left out.
+    if status == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS: it does not accept the program")
 
 
 def _range(size: int) -> Indices:

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,6 @@ from springtide.planning.optimizer.linear import LinearProgram, Optimum, OutOfTi
 from springtide.planning.optimizer.problem import Floats, Ints
 from tests.unit.planning.optimizer.optimizer_cases import (
     least_cost,
-    patterns_of,
     problem,
     small_problems,
     workload_a2,
@@ -51,17 +51,17 @@ def one_by_one(given_problem: Problem, nodes: int = 10_000) -> tuple[Lot, ...]:
     spare = [min(nodes, int(most)) for most in given_problem.max_nodes]
     lots = []
     for item, count in enumerate(given_problem.counts.tolist()):
-        alone = tuple(int(other == item) for other in range(len(given_problem.counts)))
+        left = count
         for node_type in range(len(spare)):
-            bought = min(count, spare[node_type])
-            if bought and alone in patterns_of(given_problem, node_type):
-                lots.append(Lot(node_type, bought, ((item, 1),)))
-                spare[node_type] -= bought
-                count -= bought
+            lot = Lot(node_type, min(left, spare[node_type]), ((item, 1),))
+            if lot.nodes and not verify(given_problem, [dataclasses.replace(lot, nodes=1)]):
+                lots.append(lot)
+                spare[node_type] -= lot.nodes
+                left -= lot.nodes
     return tuple(lots)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(small_problems())
 def test_every_plan_is_sound_and_no_cheaper_than_possible(small: Problem) -> None:
     solution = searched(small)
@@ -73,7 +73,7 @@ def test_every_plan_is_sound_and_no_cheaper_than_possible(small: Problem) -> Non
         assert solution.lower_bound - 1e-9 <= least <= solution.cost + 1e-9
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(small_problems(), st.integers(0, 3))
 def test_a_plan_is_never_made_worse(small: Problem, nodes: int) -> None:
     start = one_by_one(small, nodes)
@@ -84,15 +84,9 @@ def test_a_plan_is_never_made_worse(small: Problem, nodes: int) -> None:
     assert all(now >= then for now, then in zip(after, before, strict=True))
     if after == before:
         assert solution.cost <= cost_of(small, start) + 1e-9
-        least = least_cost(dataclasses.replace(small, counts=_array(before)))
+        least = least_cost(dataclasses.replace(small, counts=np.array(before)))
         assert least is not None
         assert solution.lower_bound - 1e-9 <= least <= solution.cost + 1e-9
-
-
-def _array(numbers: list[int]) -> Ints:
-    import numpy as np
-
-    return np.array(numbers, dtype=np.int64)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +289,7 @@ class _FailingProgram:
         return self.inner.solve(seconds=seconds)
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 7, 20, 60])
+@pytest.mark.parametrize("after", [0, 1, 2, 7, 20, 40])
 def test_a_solver_that_fails_leaves_the_best_plan_so_far_and_a_note(after: int) -> None:
     case = workload_gpu()
     start = one_by_one(case)
