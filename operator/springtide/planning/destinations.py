@@ -51,12 +51,19 @@ class Relocation:
 class Destinations:
     """Finds places for the pods of one node after the other."""
 
-    def __init__(self, simulation: Simulation, order: IntArray, shapes: Iterable[PodShape]) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        order: IntArray,
+        shapes: Iterable[PodShape],
+        *,
+        imagined: Iterable[int] = (),
+    ) -> None:
         """`order`: indices of the nodes that may take pods, the most welcome first. `shapes`: of all pods that will
-        have to move."""
+        have to move. `imagined`: nodes that have yet to come."""
         self._simulation = simulation
         self._room = Room(simulation, order)
-        self._views = Views(simulation, shapes)
+        self._views = Views(simulation, shapes, imagined)
         self._searches: dict[PodShape, Search] = {}
         self._withdrawn: list[int] = []
         self._told: Simulation | None = None

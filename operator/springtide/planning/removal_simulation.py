@@ -44,7 +44,12 @@ class RemovalSimulation:
         certain are preferred as destinations, the fullest first; then the last victims, so that moves make the fewest
         of them needed."""
         self._simulation = landscape.simulation
-        self._destinations = Destinations(landscape.simulation, _order(landscape, victims), shapes)
+        self._destinations = Destinations(
+            landscape.simulation,
+            _order(landscape, victims),
+            shapes,
+            imagined=range(landscape.existing_count, landscape.simulation.size),
+        )
         self._received: set[int] = set()
 
     @property

@@ -79,27 +79,26 @@ class Departure:
 class Views:
     """Both views, and what was not told to them yet."""
 
-    def __init__(self, simulation: Simulation, shapes: Iterable[PodShape]) -> None:
+    def __init__(
+        self, simulation: Simulation, shapes: Iterable[PodShape], imagined: Iterable[int] = ()
+    ) -> None:
         """`shapes`: of all pods that will have to move. What they ask about others must be known before any of them
-        is said not to matter."""
-        self._there = simulation.fork()
+        is said not to matter. `imagined`: indices of nodes that are in neither view, for they have yet to come."""
+        self._there = simulation.without(imagined)
         self._book = simulation.state.usage.tallies.book
-        self._shares_volumes = False
-        for shape in shapes:
+        known = tuple(shapes)
+        for shape in known:
             if shape.spread or shape.pod_affinity or shape.pod_anti_affinity:
                 self._book.asked(shape)
-            if shape.volumes is not None and shape.volumes.shared:
-                self._shares_volumes = True
+        self._shares_volumes = any(shape.volumes and shape.volumes.shared for shape in known)
+        # Judged before the views part: what must be counted for the answers is counted once for both.
+        self._rules = {shape: self._judge(shape) for shape in known}
         self._gone = self._there.fork()
-        self._rules: dict[PodShape, Rules] = {}
         self._untold: list[Departure] = []
 
     def rules(self, shape: PodShape) -> Rules:
-        """What the filters say of the shape, in general."""
-        known = self._rules.get(shape)
-        if known is None:
-            known = self._rules[shape] = self._judge(shape)
-        return known
+        """What the filters say of one of the shapes, in general."""
+        return self._rules[shape]
 
     def note(self, departure: Departure) -> None:
         """This has happened; it is told when somebody asks."""
@@ -124,8 +123,7 @@ class Views:
         admitted: BoolArray | None = None
         changing: list[Filter] = []
         for each in FILTERS:
-            # Asking both makes both remember what they had to count for the answer.
-            mask, _ = each.mask(shape, self._there.state), each.mask(shape, self._gone.state)
+            mask = each.mask(shape, self._there.state)
             if mask is None or self._adds_up(each, shape):
                 continue
             if each.plugin in _FIXED:

@@ -120,10 +120,8 @@ class Tally:
                 self._by_node = np.concatenate((self._by_node, more))
             self._size = size
             self._sums.clear()
-        for index in vanished[self.vanished :]:
-            here = self._at(index)
-            if here:
-                self.add(np.array([index]), np.array([-here]))
+        if self.vanished < len(vanished):
+            self._drop(np.array(vanished[self.vanished :]))
         self.vanished = len(vanished)
 
     def domains(self, key: str, topology: Topology) -> Domains:
@@ -147,10 +145,15 @@ class Tally:
         sums = np.bincount(topology.codes[self._indices], weights=counts, minlength=width)
         return sums.astype(np.int64)
 
-    def _at(self, index: int) -> int:
+    def _drop(self, gone: IntArray) -> None:
+        """None of these nodes has any pods any more."""
         if self._by_node is not None:
-            return int(self._by_node[index])
-        return int(self._counts[self._indices == index].sum())
+            indices = gone[self._by_node[gone] != 0]
+            self.add(indices, -self._by_node[indices])
+        else:
+            lost = np.isin(self._indices, gone)
+            if lost.any():
+                self.add(self._indices[lost], -self._counts[lost])
 
     def _compact(self) -> None:
         """The lists have become long: sum up what is there for each node."""
