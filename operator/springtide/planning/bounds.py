@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
+from springtide.scheduling.acquaintance import Acquaintance
 from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.questions import (
     Namespaces,
     Question,
     affinity_question,
     anti_affinity_question,
-    matches,
     spread_question,
 )
 
@@ -68,36 +68,5 @@ def questions_over_domains(shape: PodShape) -> list[Question]:
 def wanted(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
     """Which of the shapes some shape's affinity over domains asks for."""
     near = (near_question(shape) for shape in shapes if near_over_domains(shape))
-    return _meant(shapes, near, namespaces)
-
-
-def repelled(shapes: Sequence[PodShape], namespaces: Namespaces) -> list[bool]:
-    """Which of the shapes some shape's anti-affinity over domains forbids a domain to."""
-    apart = (anti_affinity_question(term) for shape in shapes for term in apart_over_domains(shape))
-    return _meant(shapes, apart, namespaces)
-
-
-def _meant(shapes: Sequence[PodShape], questions: Iterable[Question], namespaces: Namespaces) -> list[bool]:
-    distinct = list(dict.fromkeys(questions))
-    if not distinct:
-        return [False] * len(shapes)
-    knows = Acquaintance(namespaces)
-    return [any(knows.selects(question, shape) for question in distinct) for shape in shapes]
-
-
-class Acquaintance:
-    """Remembers which questions speak of which pods: there are few of both, by labels."""
-
-    def __init__(self, namespaces: Namespaces) -> None:
-        self.namespaces = namespaces
-        self._classes: dict[PodShape, tuple[str, frozenset[tuple[str, str]]]] = {}
-        self._answers: dict[object, bool] = {}
-
-    def selects(self, question: Question, shape: PodShape) -> bool:
-        labels = self._classes.get(shape)
-        if labels is None:
-            labels = self._classes[shape] = (shape.namespace, frozenset(shape.labels.items()))
-        answer = self._answers.get((question, labels))
-        if answer is None:
-            answer = self._answers[question, labels] = matches(question, shape, self.namespaces)
-        return answer
+    knows = Acquaintance(near, namespaces)
+    return [bool(knows.questions and knows.meaning(shape)) for shape in shapes]

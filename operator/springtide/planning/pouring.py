@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ class Water:
     counts: Mapping[str, int]
     growing: Mapping[str, int]
     """Domain -> how many more pods it can take."""
-    existing: frozenset[str]
+    existing: Set[str]
     """Domains that are there whatever happens: each bounds the others."""
     load: Mapping[str, int]
     counts_itself: bool

@@ -23,15 +23,12 @@ import numpy as np
 
 from springtide.cluster.shape import PodShape, SpreadConstraint
 from springtide.planning.bounds import (
-    Acquaintance,
     apart_over_domains,
-    is_bound,
     near_over_domains,
     near_question,
-    questions_over_domains,
-    repelled,
     spreads_over_domains,
 )
+from springtide.planning.kinship import Kinship
 from springtide.planning.landscape import GroupKey
 from springtide.planning.pouring import Water
 from springtide.scheduling.arrays import BoolArray, IntArray
@@ -113,61 +110,26 @@ class _Allotter:
     cells: Sequence[Cell]
     census: Census
     means: Means
-    _planned: dict[Question, IntArray] = field(default_factory=dict)
-    """(cells,) Pods that a question means, as far as they are planned."""
-    _repelling: dict[tuple[Question, str], IntArray] = field(default_factory=dict)
-    """(cells,) Planned pods whose anti-affinity asks the question, over the key."""
+    _planned: dict[int, IntArray] = field(default_factory=dict)
+    """Question's number -> (cells,) pods that it means, as far as they are planned."""
+    _repelling: dict[int, dict[str, IntArray]] = field(default_factory=dict)
+    """Question's number -> topology key -> (cells,) planned pods whose anti-affinity asks it over the key."""
     _quotas: dict[int, Quota] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._knows = Acquaintance(self.census.namespaces)
+        self._kinship = Kinship([ask.shape for ask in self.asks], self.census.namespaces)
+        self._knows = self._kinship.knows
         self._load = np.zeros(len(self.cells), dtype=np.int64)
+        self._shared = np.zeros(len(self.cells), dtype=np.bool_)
         self._domains: dict[str, list[str | None]] = {}
-        for ask in self.asks:
-            for question in questions_over_domains(ask.shape):
-                self._planned.setdefault(question, self._nothing())
 
     def allot(self) -> list[Quota | None]:
-        shapes = [ask.shape for ask in self.asks]
-        kept_away = repelled(shapes, self.census.namespaces)
-        bound = [number for number, shape in enumerate(shapes) if kept_away[number] or is_bound(shape)]
-        for number in self._wanted_first(bound):
+        order = self._kinship.order()
+        self._shared = self._open_to_others(order)
+        for number in order:
             self._quotas[number] = quota = self._quota(number)
             self._plan(self.asks[number].shape, quota)
         return [self._quotas.get(number) for number in range(len(self.asks))]
-
-    # --- order ----------------------------------------------------------------------------------------------
-
-    def _wanted_first(self, numbers: Sequence[int]) -> list[int]:
-        """The given order, but whoever is wanted near by another comes before it."""
-        order: dict[int, None] = {}
-        visited: set[int] = set()
-        wanted = {number: self._wanted_by(number, numbers) for number in numbers}
-
-        def visit(number: int) -> None:
-            stack = [(number, iter(wanted[number]))]
-            visited.add(number)
-            while stack:
-                current, others = stack[-1]
-                following = next((other for other in others if other not in visited), None)
-                if following is None:
-                    order[current] = None
-                    stack.pop()
-                else:
-                    visited.add(following)
-                    stack.append((following, iter(wanted[following])))
-
-        for number in numbers:
-            if number not in visited:
-                visit(number)
-        return list(order)
-
-    def _wanted_by(self, number: int, among: Sequence[int]) -> list[int]:
-        shape = self.asks[number].shape
-        if not near_over_domains(shape) or self._knows.selects(near_question(shape), shape):
-            return []
-        near = near_question(shape)
-        return [other for other in among if self._knows.selects(near, self.asks[other].shape)]
 
     # --- one ask --------------------------------------------------------------------------------------------
 
@@ -183,7 +145,9 @@ class _Allotter:
         spreads = spreads_over_domains(shape)
         alone = self._single_keys(shape)
         if not spreads and not alone:
-            shares = self._by_load(count, room)
+            shares = (
+                self._together(count, room) if number in self._kinship.tyrants else self._by_load(count, room)
+            )
         elif len(spreads) == 1 and not alone:
             shares, why = self._spread(shape, spreads[0], count, room)
         else:
@@ -199,14 +163,27 @@ class _Allotter:
         shares = self._nothing()
         for cell, share in quota.by_cell.items():
             shares[cell] = share
-        for question, planned in self._planned.items():
-            if self._knows.selects(question, shape):
-                self._planned[question] = planned + shares
+        for question in self._knows.meaning(shape):
+            self._planned[question] = self._of(question) + shares
         for term in apart_over_domains(shape):
-            key = (anti_affinity_question(term), term.topology_key)
-            self._repelling[key] = self._repelling.get(key, self._nothing()) + shares
+            by_key = self._repelling.setdefault(self._knows.number(anti_affinity_question(term)), {})
+            by_key[term.topology_key] = by_key.get(term.topology_key, self._nothing()) + shares
         # A cpu weighs as much as 4 GiB: only to keep cells even.
         self._load += shares * (1 + shape.requests.get("cpu", 0) + (shape.requests.get("memory", 0) >> 22))
+
+    def _open_to_others(self, bound: Sequence[int]) -> BoolArray:
+        """(cells,) Where pods that no rule binds may get nodes: domains, too, whatever is planned for the bound."""
+        shared = np.zeros(len(self.cells), dtype=np.bool_)
+        for number in sorted(set(range(len(self.asks))).difference(bound)):
+            if shared.all():
+                break
+            shared |= self.means.capacity(number) > 0
+        return shared
+
+    def _of(self, question: int) -> IntArray:
+        """(cells,) Planned pods that a question means."""
+        planned = self._planned.get(question)
+        return self._nothing() if planned is None else planned
 
     # --- affinity -------------------------------------------------------------------------------------------
 
@@ -217,23 +194,20 @@ class _Allotter:
         if not keys:
             return room, ""
         near = near_question(shape)
-        counts = {key: self._counted(key, self.census.near(near, key), self._planned[near]) for key in keys}
+        planned = self._of(self._knows.number(near))
+        counts = {key: self._counted(key, self.census.near(near, key), planned) for key in keys}
         room = room * np.logical_and.reduce([self._has(key) for key in keys])
         if any(sum(count.values()) for count in counts.values()):
             for key, count in counts.items():
                 room = room * self._in_domains(key, {value for value, pods in count.items() if pods})
             return room, "no pod that its affinity asks for is where a group could add nodes"
-        if not self._knows.selects(near, shape):
+        if not self._knows.means(near, shape):
             return self._nothing(), "no pod that its affinity asks for is anywhere"
-        return self._gathered(number, near, keys, room), "no group can grow in any domain"
+        return self._gathered(number, keys, room), "no group can grow in any domain"
 
-    def _gathered(self, number: int, near: Question, keys: Sequence[str], room: IntArray) -> IntArray:
+    def _gathered(self, number: int, keys: Sequence[str], room: IntArray) -> IntArray:
         """The first of pods that want each other near: all in the domain of one cell, one that holds them all."""
-        family = [
-            other
-            for other, ask in enumerate(self.asks)
-            if near_over_domains(ask.shape) == list(keys) and near_question(ask.shape) == near
-        ]
+        family = self._kinship.family(number)
         open_cells = np.flatnonzero(room).tolist()
         if not open_cells:
             return room
@@ -270,14 +244,15 @@ class _Allotter:
         for term in apart_over_domains(shape):
             question = anti_affinity_question(term)
             counts = self._counted(
-                term.topology_key, self.census.near(question, term.topology_key), self._planned[question]
+                term.topology_key,
+                self.census.near(question, term.topology_key),
+                self._of(self._knows.number(question)),
             )
             taken.append((term.topology_key, {value for value, pods in counts.items() if pods}))
-        for (question, key), planned in self._repelling.items():
-            if planned.any() and self._knows.selects(question, shape):
-                taken.append(
-                    (key, {value for value, pods in self._counted(key, {}, planned).items() if pods})
-                )
+        for number in self._knows.meaning(shape) if self._repelling else ():
+            for key, planned in self._repelling.get(number, {}).items():
+                values = {value for value, pods in self._counted(key, {}, planned).items() if pods}
+                taken.append((key, values))
         for key, values in taken:
             room = room * ~self._in_domains(key, values)
         if taken and not room.any():
@@ -286,8 +261,11 @@ class _Allotter:
 
     def _single_keys(self, shape: PodShape) -> list[str]:
         """Keys over which pods of the shape repel each other."""
-        terms = (term for term in apart_over_domains(shape))
-        return [t.topology_key for t in terms if self._knows.selects(anti_affinity_question(t), shape)]
+        return [
+            term.topology_key
+            for term in apart_over_domains(shape)
+            if self._knows.means(anti_affinity_question(term), shape)
+        ]
 
     # --- spread ---------------------------------------------------------------------------------------------
 
@@ -318,19 +296,24 @@ class _Allotter:
         return shares, water.obstacle(by_domain, self.means.obstacle)
 
     def _counts_itself(self, shape: PodShape, constraint: SpreadConstraint) -> bool:
-        return self._knows.selects(spread_question(constraint, shape.namespace), shape)
+        return self._knows.means(spread_question(constraint, shape.namespace), shape)
 
     def _levels(
         self, shape: PodShape, constraint: SpreadConstraint
-    ) -> tuple[dict[str, int], frozenset[str]] | None:
-        """Counted pods by domain, and which domains there will be whatever becomes of this ask; None: it counts no
-        pod at all, and never rejects."""
+    ) -> tuple[dict[str, int], set[str]] | None:
+        """Counted pods by domain, and which domains there will be whatever becomes of this ask: those with nodes, and
+        those that others get nodes in or may get them. None: it counts no pod at all, and never rejects."""
         question = spread_question(constraint, shape.namespace)
         if question.conditions[0].selector is None:
             return None
         known = self.census.spread(shape, constraint)
-        counts = self._counted(constraint.topology_key, known, self._planned[question])
-        return counts, frozenset(known) | {value for value, pods in counts.items() if pods}
+        counts = self._counted(constraint.topology_key, known, self._of(self._knows.number(question)))
+        coming = {
+            value
+            for value, load in zip(self._values(constraint.topology_key), self._load.tolist(), strict=True)
+            if load and value is not None
+        }
+        return {**dict.fromkeys(coming, 0), **counts}, coming.union(known)
 
     def _one_by_one(
         self,
@@ -403,6 +386,16 @@ class _Allotter:
             if value is not None and pods:
                 counts[value] = counts.get(value, 0) + pods
         return counts
+
+    def _together(self, count: int, room: IntArray) -> IntArray:
+        """Shares in as few cells as possible: the lightest that holds them all, else the largest first."""
+        order = sorted(
+            range(len(room)), key=lambda cell: (-min(count, int(room[cell])), int(self._load[cell]))
+        )
+        shares = self._nothing()
+        for cell in order:
+            shares[cell] = min(count - int(shares.sum()), int(room[cell]))
+        return shares
 
     def _by_load(self, count: int, room: IntArray) -> IntArray:
         """Shares that are even, the cells with the least load first."""

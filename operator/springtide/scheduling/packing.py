@@ -92,11 +92,13 @@ def pack_parts(
     best: Packing | None = None
     for order, opened in packer.ways():
         packing = packer.packed(order, opened)
-        if best is None or _rank(packing) < _rank(best):
+        if best is None or packer.rank(packing) < packer.rank(best):
             best = packing
         if packing.nodes <= packer.least_nodes(packing):
             break
     assert best is not None  # there is always a way
+    if packer.lacks_bound(best):
+        best = min(best, packer.packed(packer.bound_first(), packer.nothing_open), key=packer.rank)
     return best
 
 
@@ -105,10 +107,6 @@ def _with_volumes_for(part: Part, fresh: FreshNode) -> Part:
     state = fresh.alone.state
     most = most_on(part.shape, state.nodes, state.usage.volumes, asked=part.count)
     return part if most == part.count else replace(part, count=most)
-
-
-def _rank(packing: Packing) -> tuple[int, int]:
-    return -sum(packing.placed), packing.nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +171,33 @@ class _Packer:
                 if order not in orders:
                     orders.append(order)
         dealt = [number for number in decreasing if rules[number].is_dealt]
-        starts = self._starts(dealt) if dealt else [np.zeros(len(self.sites), dtype=np.int64)]
+        starts = self._starts(dealt) if dealt else [self.nothing_open]
         for start in starts:
             yield from ((order, start) for order in orders)
+
+    def bound_first(self) -> list[int]:
+        """Parts that may go to some sites only before those that may go anywhere; each the largest first."""
+        order = sorted(range(len(self.parts)), key=lambda n: (self.parts[n].sites is None, -self.sizes[n]))
+        return self._in_turns(order)
+
+    @property
+    def nothing_open(self) -> IntArray:
+        return np.zeros(len(self.sites), dtype=np.int64)
+
+    def rank(self, packing: Packing) -> tuple[int, int, int]:
+        """The lower the better: parts bound to sites first, for other parts of theirs count on them."""
+        return -self._placed_bound(packing), -sum(packing.placed), packing.nodes
+
+    def lacks_bound(self, packing: Packing) -> bool:
+        """Whether a bound part has pods without a place though unbound ones have one."""
+        bound = sum(part.count for part in self.parts if part.sites is not None)
+        placed = self._placed_bound(packing)
+        return placed < min(bound, sum(packing.placed))
+
+    def _placed_bound(self, packing: Packing) -> int:
+        return sum(
+            placed for part, placed in zip(self.parts, packing.placed, strict=True) if part.sites is not None
+        )
 
     def _in_turns(self, order: Sequence[int]) -> list[int]:
         """Pods that gather on one node go first, while there is a whole one; pods that want others near come when

@@ -7,7 +7,7 @@ one resource more, however many shapes it concerns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint
 from springtide.cluster.volumes.mounts import Disk
+from springtide.scheduling.acquaintance import Acquaintance
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.ports import ports_conflict
@@ -23,7 +24,6 @@ from springtide.scheduling.questions import (
     Question,
     affinity_question,
     anti_affinity_question,
-    matches,
     spread_question,
 )
 from springtide.scheduling.volumes import disks_of, keeps_its_like_out
@@ -123,9 +123,6 @@ class Rule:
 
 PLAIN: Final = Rule()
 
-_Port = tuple[str, HostPort]
-_LabelClass = tuple[str, tuple[tuple[str, str], ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
@@ -161,14 +158,8 @@ class _Compiler:
         self._shapes = shapes
         self._around = surroundings
         self._rows: dict[object, int] = {}
-        self._answers: dict[tuple[Question, _LabelClass], bool] = {}
-        self._labels: dict[PodShape, _LabelClass] = {}
-        self._selected: dict[Question, int] = {}
-        """Row of the pods that a question means."""
-        self._repelling: dict[Question, int] = {}
-        """Row of the pods whose anti-affinity asks it."""
-        self._spreading: dict[Question, int] = {}
-        """Row of the pods that spread over what it means, and are meant themselves."""
+        self._repelling: dict[int, int] = {}
+        """Question's number -> row of the pods whose anti-affinity asks it."""
         self._ports: dict[HostPort, int] = {}
         self._disks: dict[Disk, int] = {}
 
@@ -176,22 +167,17 @@ class _Compiler:
         asking = [shape for shape in self._shapes if _asks(shape)]
         if not asking:
             return EMPTY_BOOK
+        self._knows = Acquaintance(
+            (question for shape in asking for question in self._questions(shape)), self._around.namespaces
+        )
         for shape in asking:
             for port in shape.host_ports:
                 self._ports.setdefault(port, self._row(("port", port)))
             for disk in disks_of(shape):
                 self._disks.setdefault(disk, self._row(("disk", disk)))
             for question in self._anti(shape):
-                self._selected.setdefault(question, self._row(("selected", question)))
-                self._repelling.setdefault(question, self._row(("repelling", question)))
-            for question in self._near(shape):
-                self._selected.setdefault(question, self._row(("selected", question)))
-            for question, _ in self._spreads(shape):
-                self._selected.setdefault(question, self._row(("selected", question)))
-                self._spreading.setdefault(question, self._row(("spreading", question)))
-        self._labels = {
-            shape: (shape.namespace, tuple(sorted(shape.labels.items()))) for shape in self._shapes
-        }
+                number = self._knows.number(question)
+                self._repelling[number] = self._row(("repelling", number))
         rules = {shape: self._rule(shape) for shape in self._shapes}
         return Rulebook(
             rows=len(self._rows), _rules={shape: rule for shape, rule in rules.items() if rule is not PLAIN}
@@ -200,53 +186,65 @@ class _Compiler:
     def _row(self, key: object) -> int:
         return self._rows.setdefault(key, len(self._rows))
 
+    def _selected(self, number: int) -> int:
+        """Row of the pods that a question means."""
+        return self._row(("selected", number))
+
+    def _spreading(self, number: int) -> int:
+        """Row of the pods that spread over what a question means, and are meant themselves."""
+        return self._row(("spreading", number))
+
     def _rule(self, shape: PodShape) -> Rule:
-        selected = [row for question, row in self._selected.items() if self._selects(question, shape)]
-        repelled = [row for question, row in self._repelling.items() if self._selects(question, shape)]
-        if not selected and not repelled and not _asks(shape):
+        meant = self._knows.meaning(shape)
+        if not meant and not _asks(shape):
             return PLAIN
-        anti = self._anti(shape)
-        ports = [self._ports[port] for port in shape.host_ports]
-        near = next(iter(self._near(shape)), None)
+        anti = [self._knows.number(question) for question in self._anti(shape)]
+        near = next((self._knows.number(question) for question in self._near(shape)), None)
+        ports, disks = [self._ports[port] for port in shape.host_ports], disks_of(shape)
+        spreads = tuple(self._spread_rules(shape, meant, has_near=near is not None))
         return Rule(
             marks=tuple(
-                {*selected, *ports, *self._left_by(shape), *(self._disks[disk] for disk in disks_of(shape))}
+                {
+                    *map(self._selected, meant),
+                    *(self._repelling[number] for number in anti),
+                    *(spread.own_row for spread in spreads if spread.counts_itself),
+                    *ports,
+                    *(self._disks[disk] for disk in disks),
+                }
             ),
             clear=tuple(
-                {*repelled, *self._clashing(shape), *(self._selected[question] for question in anti)}
+                {
+                    *(self._repelling[number] for number in meant if number in self._repelling),
+                    *map(self._selected, anti),
+                    *self._clashing(shape),
+                }
             ),
-            single=bool(ports)
-            or keeps_its_like_out(disks_of(shape))
-            or any(self._selects(question, shape) for question in anti),
-            near=None if near is None else self._selected[near],
-            gathers=near is not None and self._selects(near, shape) and not self._around.has_any(near),
-            spreads=tuple(
-                SpreadRule(
-                    row=self._selected[question],
-                    own_row=self._spreading[question] if near is None else self._selected[question],
-                    max_skew=constraint.max_skew,
-                    counts_itself=self._selects(question, shape),
-                    floor=self._around.floor(constraint, shape),
-                    min_domains=constraint.min_domains,
-                )
-                for question, constraint in self._spreads(shape)
-            ),
+            single=bool(ports) or keeps_its_like_out(disks) or not meant.isdisjoint(anti),
+            near=None if near is None else self._selected(near),
+            gathers=near is not None
+            and near in meant
+            and not self._around.has_any(self._knows.questions[near]),
+            spreads=spreads,
         )
 
-    def _left_by(self, shape: PodShape) -> list[int]:
-        """Rows of what the shape's pods do to others."""
-        spreading = (question for question, _ in self._spreads(shape) if self._selects(question, shape))
-        return [
-            *(self._repelling[question] for question in self._anti(shape)),
-            *(self._spreading[question] for question in spreading),
-        ]
+    def _spread_rules(
+        self, shape: PodShape, meant: frozenset[int], *, has_near: bool
+    ) -> Iterator[SpreadRule]:
+        for question, constraint in self._spreads(shape):
+            number = self._knows.number(question)
+            yield SpreadRule(
+                row=self._selected(number),
+                own_row=self._selected(number) if has_near else self._spreading(number),
+                max_skew=constraint.max_skew,
+                counts_itself=number in meant,
+                floor=self._around.floor(constraint, shape),
+                min_domains=constraint.min_domains,
+            )
 
-    def _selects(self, question: Question, shape: PodShape) -> bool:
-        key = (question, self._labels[shape])
-        known = self._answers.get(key)
-        if known is None:
-            known = self._answers[key] = matches(question, shape, self._around.namespaces)
-        return known
+    def _questions(self, shape: PodShape) -> Iterator[Question]:
+        yield from self._anti(shape)
+        yield from self._near(shape)
+        yield from (question for question, _ in self._spreads(shape))
 
     def _clashing(self, shape: PodShape) -> set[int]:
         return {

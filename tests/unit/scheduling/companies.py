@@ -53,8 +53,8 @@ def app(
     )
 
 
-def apps(*keys: str) -> st.SearchStrategy[PodShape]:
-    """Shapes with rules over these topology keys."""
+def apps(*keys: str, ports: tuple[int, ...] = (0, 0, 0, 80)) -> st.SearchStrategy[PodShape]:
+    """Shapes with rules over these topology keys, and one of the host ports (0: none)."""
     names = st.sampled_from(APPS)
     some = st.lists(names, min_size=1, max_size=2, unique=True)
     over = st.sampled_from(keys)
@@ -75,7 +75,7 @@ def apps(*keys: str) -> st.SearchStrategy[PodShape]:
         names,
         st.integers(1, 5),
         memory=st.integers(0, 5),
-        port=st.sampled_from((0, 0, 0, 80)),
+        port=st.sampled_from(ports),
         affinity=rarely(terms),
         anti=rarely(terms),
         spreads=rarely(spreads),
