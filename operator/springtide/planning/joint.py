@@ -126,8 +126,14 @@ class _Replanning:
         cost = self._cost(bought)
         if cost is None:
             return bought, None
-        bound = solution.lower_bound if not kept else self._greedy_cost(stage, cost).lower_bound
-        return bought, PlannedCost(planned=cost, lower_bound=min(bound, cost))
+        if kept:
+            return bought, self._greedy_cost(stage, cost)
+        self.searches.bought(self._name, policy=self.turn.policy.name, cost=cost)
+        return bought, PlannedCost(planned=cost, lower_bound=min(solution.lower_bound, cost))
+
+    @property
+    def _name(self) -> str:
+        return f"{self.purpose}/{self.turn.policy.name}"
 
     def _stage(self, ledger: Ledger) -> Stage:
         policy = greedy_form(self.turn.policy)
@@ -175,7 +181,7 @@ class _Replanning:
         self, stage: Stage, problem: Problem, start: Sequence[Nodes], counts: Mapping[int, int]
     ) -> Solution:
         return self.searches.search(
-            f"{self.purpose}/{self.turn.policy.name}",
+            self._name,
             problem,
             start,
             names=stage.names(list(counts)),

@@ -360,7 +360,8 @@ class Plan:
     """By node name; every node of the cluster has one."""
     pools: Mapping[str, PoolPlan] = field(default_factory=dict)
     costs: Mapping[str, PlannedCost] = field(default_factory=dict)
-    """By policy, for policies that buy in this plan and know the prices of all they buy."""
+    """By policy: its purchases in this plan, or its last ones by least-cost, whose bound may have risen since. Only
+    where all prices are known."""
     cluster_healthy: bool = True
     wake_at: datetime | None = None
     """The earliest instant at which this plan would differ by time alone (a timer ends); None = none known."""

@@ -105,7 +105,7 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None) -> Plan:
             ),
             ledger=ledger,
         ),
-        costs=active.costs,
+        costs={**searches.costs(), **active.costs},
         cluster_healthy=not situation.unhealthy,
         wake_at=next_instant(situation, [pending.due_at, given_back.due_at, dry.given_back.due_at]),
     )

@@ -7,13 +7,14 @@ come in the same shapes again. Nothing else of it lasts, so a lost search costs 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from springtide.cluster.shape import PodShape
 from springtide.planning.landscape import GroupKey
 from springtide.planning.optimizer import Improvement, Lot, Problem, Solution, carried
+from springtide.planning.plan import PlannedCost
 
 STEPS_WITHOUT_CLOCK: Final = 40
 """Steps of a search when no clock bounds it: replays and tests are the same everywhere then."""
@@ -36,6 +37,8 @@ class _Search:
     names: Names
     improvement: Improvement
     lock: threading.Lock = field(default_factory=threading.Lock)
+    bought: tuple[str, float] | None = None
+    """(policy, cost) of the purchases that the search was for, where it was for all of them."""
 
 
 class Searches:
@@ -77,9 +80,24 @@ class Searches:
         """Whether time in the background could improve anything."""
         return any(not search.improvement.done for search in self._by_name.values())
 
-    def found(self) -> Mapping[str, Solution]:
-        """The best plan of the last search of each name; to be asked while nothing goes on in the background."""
-        return {name: search.improvement.solution for name, search in self._by_name.items()}
+    def bought(self, name: str, *, policy: str, cost: float) -> None:
+        """What was bought in the end costs so much; its bound goes on rising in the background."""
+        self._by_name[name].bought = (policy, cost)
+
+    def costs(self) -> dict[str, PlannedCost]:
+        """By policy: its last purchases, with the bound as it is now proven."""
+        costs = {}
+        for search in self._by_name.values():
+            if search.bought is not None and search.lock.acquire(timeout=_PATIENCE_SECONDS):
+                policy, cost = search.bought
+                bound = search.improvement.solution.lower_bound
+                search.lock.release()
+                costs[policy] = PlannedCost(planned=cost, lower_bound=min(bound, cost))
+        return costs
+
+    def best(self, name: str) -> Solution:
+        """The best plan of the last search of the name; to be asked while nothing goes on in the background."""
+        return self._by_name[name].improvement.solution
 
     def _patterns(self, name: str, names: Names) -> tuple[Lot, ...]:
         before = self._by_name.get(name)

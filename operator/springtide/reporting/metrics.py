@@ -236,6 +236,7 @@ class _PassCollector(Collector):
         yield from _pool_gauges(self.last.plan.pools)
         yield _conditions(self.last.conditions)
         yield _backoffs(self.last.plan)
+        yield from _costs(self.last.plan)
 
     def describe(self) -> Iterable[Metric]:
         # Without this the registry would collect at registration to learn the names.
@@ -295,6 +296,23 @@ def _pool_gauges(pools: Mapping[str, PoolPlan]) -> Iterator[Metric]:
             if percent is not None:
                 usage.add_metric([name, resource], percent / 100)
     yield from (*sizes.values(), nodes, candidates, cost, usage)
+
+
+def _costs(plan: Plan) -> Iterator[Metric]:
+    planned = _gauge(
+        "springtide_purchases_hourly_cost",
+        "Price an hour of the policy's last purchases, in its currency.",
+        ("policy",),
+    )
+    bound = _gauge(
+        "springtide_purchases_hourly_cost_lower_bound",
+        "Least price an hour that any choice among the groups could have had, as far as it is proven.",
+        ("policy",),
+    )
+    for policy, cost in sorted(plan.costs.items()):
+        planned.add_metric([policy], cost.planned)
+        bound.add_metric([policy], cost.lower_bound)
+    yield from (planned, bound)
 
 
 def _conditions(conditions: Mapping[str, tuple[Condition, ...]]) -> Metric:

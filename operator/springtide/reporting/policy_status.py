@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,18 +13,22 @@ from springtide.api.conditions import Condition, ConditionType, Reason, is_true,
 from springtide.api.policy_status import (
     MAX_STUCK,
     AutoscalerPolicyStatus,
+    CostReport,
     PassReport,
     PoolCounts,
     StuckPods,
 )
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import PolicyView, Snapshot
-from springtide.planning.plan import PendingOutcome, Plan
+from springtide.planning.plan import PendingOutcome, Plan, PlannedCost
 from springtide.planning.priorities import read_priorities
 from springtide.reporting import phrases
 from springtide.reporting.plan_notes import summary
+from springtide.reporting.pool_status import price
 
 _LONGEST: Final = 1024
+_ROUNDING: Final = 1e-6
+"""A gap that is nothing but the last bit of a sum is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ def policy_status(
             pending_pods=pending_pods(facts.plan),
             summary=summary(facts.plan)[:1024],
         ),
+        cost=_cost(facts.plan.costs.get(policy.name), before.cost),
         stuck_pods=_stuck(facts.plan),
         last_probe_time=before.last_probe_time,
         conditions=_conditions(policy, facts, before.conditions),
@@ -62,6 +68,17 @@ def policy_status(
 def pending_pods(plan: Plan) -> int:
     """Pods that wait for a place, whatever becomes of them."""
     return sum(len(v.pods) for v in plan.pending if v.outcome is not PendingOutcome.IGNORED)
+
+
+def _cost(cost: PlannedCost | None, before: CostReport | None) -> CostReport | None:
+    """Of these purchases; where there are none, those before still are the last."""
+    if cost is None:
+        return before
+    return CostReport(
+        planned=price(cost.planned),
+        lower_bound=price(cost.lower_bound),
+        gap_percent=math.ceil(cost.gap * 100 - _ROUNDING),
+    )
 
 
 def _stuck(plan: Plan) -> tuple[StuckPods, ...]:

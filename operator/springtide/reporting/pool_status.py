@@ -68,7 +68,7 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
         scale_up=_scale_up(facts, before.scale_up, now),
         scale_down=_scale_down(plan, before.scale_down, now),
         utilization_percent=_utilization(plan),
-        hourly_cost=None if plan.hourly_cost is None else _price(plan.hourly_cost),
+        hourly_cost=None if plan.hourly_cost is None else price(plan.hourly_cost),
         similar_pools=tuple(
             SimilarPool(name=each.pool, difference=each.difference[:MESSAGE_LIMIT] or None)
             for each in plan.similar_pools
@@ -114,7 +114,8 @@ def _effective_while_unread(facts: PoolFacts, before: EffectiveSettings | None) 
     return now.model_copy(update={"min_size": before.min_size, "max_size": before.max_size})
 
 
-def _price(amount: float) -> str:
+def price(amount: float) -> str:
+    """A price an hour as a quantity, to a hundredth of a cent."""
     return f"{amount:.4f}".rstrip("0").rstrip(".")
 
 

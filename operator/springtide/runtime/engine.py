@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Protocol
 
 from springtide.actuation.actuator import Actuator
@@ -25,6 +26,8 @@ from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.again import Planner
 from springtide.planning.plan import Plan
+from springtide.planning.planner import plan as make_plan
+from springtide.planning.searches import Searches
 from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
@@ -39,6 +42,9 @@ PURCHASE_WAIT_SECONDS: Final = 2.0
 """A pass waits so long for the cloud's answers, so that its report can tell them; later ones are told as they come."""
 STALLED_PASS_SECONDS: Final = 120.0
 """A pass that takes longer is stuck: /healthz fails, and the kubelet starts us anew."""
+BACKGROUND_SECONDS: Final = 30.0
+"""So long a search for cheaper purchases goes on after the plan that began it. Measured: after half a minute there is
+next to nothing left to gain (docs/decisions/008)."""
 MISSED_SCANS: Final = 6
 """So many scan intervals without a pass, and /healthz fails."""
 
@@ -111,7 +117,9 @@ class Engine:
         self._single_flight = asyncio.Lock()
         self._pass_began: float | None = None
         self._last_pass_at: float | None = None
-        self._planner = Planner()
+        self._searches = Searches(time.monotonic)
+        self._planner = Planner(partial(make_plan, searches=self._searches))
+        self._improving: asyncio.Future[None] | None = None
         self._unneeded: dict[str, datetime] = {}
         self._timed: set[str] = set()
         """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
@@ -161,6 +169,7 @@ class Engine:
                 async with self._single_flight:
                     await self._attempt(batch)
         finally:
+            self._searches.leave_off()
             self.requests.abandon()
 
     async def _attempt(self, batch: Batch[PassOutcome]) -> None:
@@ -197,6 +206,16 @@ class Engine:
         )
         logger.debug("pass %s for %s: %s", plan_id, ", ".join(causes), took)
         self._reporter.passed(self._report(snapshot, plan, causes, phases.durations))
+        self._improve_in_background()
+
+    def _improve_in_background(self) -> None:
+        """Let the searches of least-cost go on between passes: the next one begins where they end."""
+        under_way = self._improving is not None and not self._improving.done()
+        if self._searches.unfinished and not under_way:
+            seconds = BACKGROUND_SECONDS
+            self._improving = asyncio.ensure_future(
+                asyncio.to_thread(self._searches.improve, seconds=seconds)
+            )
 
     def _observe(self, plan_id: str) -> Snapshot:
         now = self._clock()
