@@ -22,6 +22,15 @@ from springtide.planning.utilization import GPU_LABELS, GPU_RESOURCES
 
 HARD_TAINT: Final = "ToBeDeletedByClusterAutoscaler"
 SOFT_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
+ACCELERATORS: Final = (
+    *GPU_RESOURCES,
+    "aws.amazon.com/neuron",
+    "aws.amazon.com/neurondevice",
+    "aws.amazon.com/neuroncore",
+    "google.com/tpu",
+)
+"""Any of these is what a label of GPU_LABELS announces. Cluster Autoscaler waits for GPUs only, so that nodes with other
+accelerators that bear such a label pass for unready there."""
 ARRIVAL_TAINTS: Final = frozenset(
     {
         "node.kubernetes.io/not-ready",
@@ -166,9 +175,9 @@ def waits_to_start(node: NodeRecord, *, template: Template | None) -> bool:
         "/" in name and amount > 0 and not node.allocatable.get(name) for name, amount in promised.items()
     ):
         return True
-    # The label says that there will be GPUs, whatever the template knows.
+    # The label says that there will be accelerators, whatever the template knows.
     return any(label in node.labels for label in GPU_LABELS) and not any(
-        node.allocatable.get(name) for name in GPU_RESOURCES
+        node.allocatable.get(name) for name in ACCELERATORS
     )
 
 

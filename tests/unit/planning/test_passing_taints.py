@@ -115,7 +115,7 @@ def test_a_node_whose_gpus_have_not_appeared_is_starting(created_at: datetime, b
     assert counts(made).not_started == 1 - bought
 
 
-@pytest.mark.parametrize("name", [GPU, "amd.com/gpu"])
+@pytest.mark.parametrize("name", [GPU, "amd.com/gpu", "aws.amazon.com/neuron"])
 def test_the_label_alone_says_that_gpus_will_come(name: str) -> None:
     young = node("n1", created_at=ago(minutes=3), labels=LABEL)
     assert counts(with_node(young)).not_started == 1
