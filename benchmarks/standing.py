@@ -27,6 +27,7 @@ def of_plan(name: str, measured: Measured) -> Result:
         removed=verified.removed,
         skew=verified.skew,
         passes=measured.passes,
+        background_cost=measured.background_cost,
         unplaced=verified.unplaced,
         complaints=verified.complaints,
         unproven=verified.unproven,

@@ -63,6 +63,7 @@ def measured(**figures: object) -> Measured:
         quiet_cpu_s=0.1,
         peak_rss_mib=100,
         passes=1,
+        background_cost=None,
         plan_bound=None,
         verified=verified,
     )
