@@ -341,8 +341,8 @@ BAD_POLICIES = (
         id="unknown expander",
         manifest=policy(expanders=["cheapest"]),
         field="spec.expanders[0]",
-        remedy="use one of 'random', 'most-pods', 'least-waste', 'least-nodes', 'price' or 'priority'",
-        server='supported values: "random", "most-pods", "least-waste", "least-nodes", "price", "priority"',
+        remedy="use one of 'random', 'most-pods', 'least-waste', 'least-nodes', 'price', 'priority' or 'least-cost'",
+        server='supported values: "random", "most-pods", "least-waste", "least-nodes", "price", "priority", "least-cost"',
     ),
     Bad(
         id="the same expander twice",
@@ -357,6 +357,13 @@ BAD_POLICIES = (
         field="spec.expanders",
         remedy="put random last",
         server="put random last",
+    ),
+    Bad(
+        id="least-cost behind others",
+        manifest=policy(expanders=["price", "least-cost"]),
+        field="spec.expanders",
+        remedy="put least-cost first",
+        server="put least-cost first",
     ),
     Bad(
         id="no expander",

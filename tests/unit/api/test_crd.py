@@ -213,9 +213,8 @@ NOT_YET = [
     (
         POLICY,
         ".spec",
-        ["consolidation", "budgets", "planningBudget", "compatMetrics"],
+        ["consolidation", "budgets", "compatMetrics"],
     ),
-    (POLICY, ".status", ["cost"]),
 ]
 
 
