@@ -7,6 +7,7 @@ interrupted at any step and goes on where it stopped."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from springtide.planning.optimizer.deadline import Deadline
 from springtide.planning.optimizer.diving import dive
 from springtide.planning.optimizer.filling import fill
 from springtide.planning.optimizer.generation import Generation
-from springtide.planning.optimizer.greedy import RECIPES, Packing, pack
+from springtide.planning.optimizer.greedy import RECIPES, Packer, Packing
 from springtide.planning.optimizer.instance import Bought, Reduction, reduce
 from springtide.planning.optimizer.linear import OutOfTime, Solver, SolverError, highs
 from springtide.planning.optimizer.problem import (
@@ -182,9 +183,8 @@ class Improvement:
         yield
         partial: list[Packing] = []
         for recipe in RECIPES:
-            packing = yield from self._patiently(
-                lambda recipe=recipe: pack(reduction.instance, volume, recipe, self._deadline)  # type: ignore[misc]
-            )
+            packer = Packer(reduction.instance, volume, recipe)
+            packing = yield from self._patiently(functools.partial(self._packed, packer))
             self._hints += reduction.expand(packing.bought)
             if not packing.unplaced.any():
                 self._offer(reduction, packing.bought)
@@ -196,6 +196,9 @@ class Improvement:
             fullest = min(partial, key=lambda packing: tuple(packing.unplaced.tolist()))
             self._bound = 0.0
             self._offer(reduction, fullest.bought)
+
+    def _packed(self, packer: Packer) -> Packing | None:
+        return packer.run(self._deadline)
 
     def _columns(self, reduction: Reduction) -> Iterator[None]:
         volume = self._volume(reduction)
@@ -267,9 +270,8 @@ class Improvement:
         if reduction is None:
             return
         volume = volume_bound(reduction.instance, self._solver, seconds=self._deadline.left)
-        packing = yield from self._patiently(
-            lambda: pack(reduction.instance, volume, RECIPES[0], self._deadline)
-        )
+        packer = Packer(reduction.instance, volume, RECIPES[0])
+        packing = yield from self._patiently(functools.partial(self._packed, packer))
         more = (*self._best, *reduction.expand(packing.bought))
         if not verify(self._problem, more):
             self._best = more
