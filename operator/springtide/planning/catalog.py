@@ -154,6 +154,11 @@ class Catalog:
             allocatable[resource] = first.allocatable[resource] - int(free[0] - free.min())
         return replace(first, allocatable=allocatable)
 
+    def fits_at(self, shape: PodShape, numbers: IntArray) -> BoolArray:
+        """(len(numbers),) As `fits`, for handles of groups."""
+        fits: BoolArray = self._on_all(shape)[numbers]
+        return fits
+
     def _room_on_all(self, shape: PodShape) -> IntArray:
         known = self._rooms.get(shape.nature)
         if known is None:

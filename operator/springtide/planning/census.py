@@ -50,7 +50,7 @@ class PodCensus:
         who = _eligibility(shape, constraint)
         known = self._spreads.get((question, constraint.topology_key, who))
         if known is None:
-            eligible = self._eligible_nodes(who, shape, constraint)
+            eligible = self.eligible(shape, constraint)
             known = self._by_domain(constraint.topology_key, self._counted(question), eligible)
             self._spreads[question, constraint.topology_key, who] = known
         return known
@@ -77,8 +77,10 @@ class PodCensus:
             self._by_node[question] = self._simulation.matching(question)
         return self._by_node[question]
 
-    def _eligible_nodes(self, who: Hashable, shape: PodShape, constraint: SpreadConstraint) -> BoolArray:
-        """(size,) Nodes that the spreads of the shape look at: with all their keys, not excluded by its policies."""
+    def eligible(self, shape: PodShape, constraint: SpreadConstraint) -> BoolArray:
+        """(size,) Nodes that a spread of the shape looks at: with the keys of all its spreads, and not excluded by
+        the constraint's policies. Not to be written to."""
+        who = _eligibility(shape, constraint)
         if who in self._eligible:
             return self._eligible[who]
         state = self._simulation.state

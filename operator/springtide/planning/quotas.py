@@ -91,6 +91,8 @@ class Means:
     capacity: Callable[[int], IntArray]
     """Ask's index -> (cells,) how many of its pods new nodes may hold at most; 0: the shape does not fit them, or the
     groups may not grow."""
+    shared: Callable[[int, SpreadConstraint], BoolArray]
+    """(ask's index, its constraint) -> (cells,) where others may get nodes that are eligible for the constraint."""
     choose: Callable[[Sequence[int], Sequence[int]], int]
     """(asks that must be together, cells that could hold them) -> the cell to prefer; both not empty."""
     obstacle: Callable[[str, str], str]
@@ -120,13 +122,10 @@ class _Allotter:
         self._kinship = Kinship([ask.shape for ask in self.asks], self.census.namespaces)
         self._knows = self._kinship.knows
         self._load = np.zeros(len(self.cells), dtype=np.int64)
-        self._shared = np.zeros(len(self.cells), dtype=np.bool_)
         self._domains: dict[str, list[str | None]] = {}
 
     def allot(self) -> list[Quota | None]:
-        order = self._kinship.order()
-        self._shared = self._open_to_others(order)
-        for number in order:
+        for number in self._kinship.order():
             self._quotas[number] = quota = self._quota(number)
             self._plan(self.asks[number].shape, quota)
         return [self._quotas.get(number) for number in range(len(self.asks))]
@@ -149,9 +148,9 @@ class _Allotter:
                 self._together(count, room) if number in self._kinship.tyrants else self._by_load(count, room)
             )
         elif len(spreads) == 1 and not alone:
-            shares, why = self._spread(shape, spreads[0], count, room)
+            shares, why = self._spread(number, spreads[0], count, room)
         else:
-            shares, why = self._one_by_one(shape, spreads, alone, count, room)
+            shares, why = self._one_by_one(number, spreads, alone, count, room)
         left = count - int(shares.sum())
         return Quota(
             {cell: int(share) for cell, share in enumerate(shares) if share},
@@ -170,15 +169,6 @@ class _Allotter:
             by_key[term.topology_key] = by_key.get(term.topology_key, self._nothing()) + shares
         # A cpu weighs as much as 4 GiB: only to keep cells even.
         self._load += shares * (1 + shape.requests.get("cpu", 0) + (shape.requests.get("memory", 0) >> 22))
-
-    def _open_to_others(self, bound: Sequence[int]) -> BoolArray:
-        """(cells,) Where pods that no rule binds may get nodes: domains, too, whatever is planned for the bound."""
-        shared = np.zeros(len(self.cells), dtype=np.bool_)
-        for number in sorted(set(range(len(self.asks))).difference(bound)):
-            if shared.all():
-                break
-            shared |= self.means.capacity(number) > 0
-        return shared
 
     def _of(self, question: int) -> IntArray:
         """(cells,) Planned pods that a question means."""
@@ -270,11 +260,12 @@ class _Allotter:
     # --- spread ---------------------------------------------------------------------------------------------
 
     def _spread(
-        self, shape: PodShape, constraint: SpreadConstraint, count: int, room: IntArray
+        self, number: int, constraint: SpreadConstraint, count: int, room: IntArray
     ) -> tuple[IntArray, str]:
         """Shares by one constraint, in closed form."""
+        shape = self.asks[number].shape
         key = constraint.topology_key
-        levels = self._levels(shape, constraint)
+        levels = self._levels(number, constraint)
         codes = self._values(key)
         room = room * np.array([value is not None for value in codes])
         if levels is None:
@@ -298,37 +289,35 @@ class _Allotter:
     def _counts_itself(self, shape: PodShape, constraint: SpreadConstraint) -> bool:
         return self._knows.means(spread_question(constraint, shape.namespace), shape)
 
-    def _levels(
-        self, shape: PodShape, constraint: SpreadConstraint
-    ) -> tuple[dict[str, int], set[str]] | None:
+    def _levels(self, number: int, constraint: SpreadConstraint) -> tuple[dict[str, int], set[str]] | None:
         """Counted pods by domain, and which domains there will be whatever becomes of this ask: those with nodes, and
-        those that others get nodes in or may get them. None: it counts no pod at all, and never rejects."""
+        those that others may get nodes in. None: it counts no pod at all, and never rejects."""
+        shape = self.asks[number].shape
         question = spread_question(constraint, shape.namespace)
         if question.conditions[0].selector is None:
             return None
         known = self.census.spread(shape, constraint)
         counts = self._counted(constraint.topology_key, known, self._of(self._knows.number(question)))
-        coming = {
-            value
-            for value, load in zip(self._values(constraint.topology_key), self._load.tolist(), strict=True)
-            if load and value is not None
-        }
+        used = self.means.shared(number, constraint).tolist()
+        values = self._values(constraint.topology_key)
+        coming = {value for value, is_used in zip(values, used, strict=True) if is_used and value is not None}
         return {**dict.fromkeys(coming, 0), **counts}, coming.union(known)
 
     def _one_by_one(
         self,
-        shape: PodShape,
+        number: int,
         spreads: Sequence[SpreadConstraint],
         alone: Sequence[str],
         count: int,
         room: IntArray,
     ) -> tuple[IntArray, str]:
         """Shares by several rules at once: one pod after the other to the lowest cell that all of them allow."""
+        shape = self.asks[number].shape
         shares = self._nothing()
         rules: list[tuple[SpreadConstraint, dict[str, int], bool]] = []
         for constraint in spreads:
             room = room * self._has(constraint.topology_key)
-            levels = self._levels(shape, constraint)
+            levels = self._levels(number, constraint)
             if levels is not None:
                 rules.append((constraint, levels[0], self._counts_itself(shape, constraint)))
         for constraint, counts, _ in rules:

@@ -8,10 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from springtide.cluster.shape import SpreadConstraint
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.appraisal import Appraisal
 from springtide.planning.bounds import topology_keys
 from springtide.planning.catalog import Catalog
+from springtide.planning.census import PodCensus
 from springtide.planning.eligibility import Refusal
 from springtide.planning.expanders import choose
 from springtide.planning.families import node_size
@@ -21,7 +23,7 @@ from springtide.planning.offers import Offer
 from springtide.planning.pending import Demand, closed_to_some
 from springtide.planning.quotas import Ask, Cell, Means
 from springtide.planning.readiness import GroupState
-from springtide.scheduling.arrays import IntArray
+from springtide.scheduling.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Terrain:
 
     def means(self) -> Means:
         """What quotas ask of the groups."""
-        return Means(capacity=self.capacity, choose=self.chosen, obstacle=self.obstacle)
+        return Means(capacity=self.capacity, shared=self.shared, choose=self.chosen, obstacle=self.obstacle)
 
     # --- capacity -------------------------------------------------------------------------------------------
 
@@ -87,6 +89,28 @@ class Terrain:
         for cell in range(len(self.cells)) if self.most else ():
             capacity[cell] = min(int(capacity[cell]), self.most.get((number, cell), demand.count))
         return capacity
+
+    def shared(self, number: int, constraint: SpreadConstraint) -> BoolArray:
+        """(cells,) Where other demands may get nodes that count as domains for the constraint of this one."""
+        shape = self.demands[number].shape
+        others = self._takers - self.catalog.fits_at(shape, self._numbers) > 0
+        eligible = self._fresh_nodes.eligible(shape, constraint)[self._numbers]
+        used = np.zeros(len(self.cells), dtype=np.bool_)
+        used[self._cell_numbers[others & eligible & (self._nodes > 0)]] = True
+        return used
+
+    @cached_property
+    def _takers(self) -> IntArray:
+        """(groups,) How many of the demands fit each."""
+        takers = np.zeros(len(self._keys), dtype=np.int64)
+        for demand in self.demands:
+            if demand.count:
+                takers += self.catalog.fits_at(demand.shape, self._numbers)
+        return takers
+
+    @cached_property
+    def _fresh_nodes(self) -> PodCensus:
+        return PodCensus(self.catalog.side_by_side[0])
 
     @cached_property
     def _keys(self) -> list[GroupKey]:
