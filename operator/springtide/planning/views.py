@@ -218,9 +218,14 @@ def _leave(there: Simulation, gone: Simulation, node: int | None, pods: Sequence
         there.remove(pod.shape, node, terminating=terminating, own_labels=pod.own_labels)
     there.withdraw(node)
     for pod in pods:
-        # Their volumes are released, which vanishing does not do.
-        terminating = pod.deletion_timestamp is not None
-        gone.remove(pod.shape, node, terminating=terminating, own_labels=pod.own_labels)
+        # Vanishing takes the pods out of every count, but they would keep their volumes.
+        if pod.shape.volumes is not None:
+            gone.remove(
+                pod.shape,
+                node,
+                terminating=pod.deletion_timestamp is not None,
+                own_labels=pod.own_labels,
+            )
     gone.vanish(node)
 
 

@@ -41,6 +41,7 @@ class Tallies:
     """Who stands where, as far as questions ask."""
 
     __slots__ = (
+        "_gone",
         "_owner",
         "_placed",
         "_shared",
@@ -60,13 +61,15 @@ class Tallies:
         self._tallies: dict[int, Tally] = {}
         self._topologies: dict[tuple[str, int], Topology] = {}
         self._vanished: tuple[int, ...] = ()
+        self._gone: BoolArray = np.zeros(self._size, dtype=np.bool_)
+        """(size,) The vanished nodes; replaced, never written to."""
         self._owner = object()
         self._shared = False
 
     def fork(self) -> Tallies:
         """The same tallies, from now on independent."""
         twin = Tallies(self.residents, self.book)
-        twin._size, twin._vanished = self._size, self._vanished
+        twin._size, twin._vanished, twin._gone = self._size, self._vanished, self._gone
         # Dictionaries are shared as long as both are in the same state: what one finds out serves the other.
         twin._placed, twin._tallies, twin._topologies = self._placed, self._tallies, self._topologies
         self._owner = object()
@@ -78,6 +81,7 @@ class Tallies:
         twin = self.fork()
         twin._own()
         twin._topologies = {}
+        twin._gone = np.append(self._gone, np.zeros(size - self._size, dtype=np.bool_))
         twin._size = size
         return twin
 
@@ -88,10 +92,12 @@ class Tallies:
 
     def vanish(self, index: int) -> None:
         """The node and its pods are in no count any more."""
-        if index not in self._vanished:
+        if not self._gone[index]:
             self._own()
             self._topologies = {}
             self._vanished = (*self._vanished, index)
+            self._gone = self._gone.copy()
+            self._gone[index] = True
 
     def add(self, kind: PodKind, indices: IntArray, counts: IntArray) -> None:
         """Pods of the kind came to nodes, each index once (or left them: counts below zero)."""
@@ -102,7 +108,7 @@ class Tallies:
         if not self._tallies:
             return
         if self._vanished:
-            counts = counts * ~np.isin(indices, self._vanished)
+            counts = counts * ~self._gone[indices]
         for number in book.counted_for(shape):
             if number in self._tallies and self._may_count(number, kind):
                 self._writable(number).add(indices, counts)
@@ -126,7 +132,7 @@ class Tallies:
         if known is None:
             column = nodes.column(key)
             there = np.ones(len(nodes), dtype=np.bool_) if eligible is None else eligible.copy()
-            there[list(self._vanished)] = False
+            there &= ~self._gone
             present = np.bincount(column.codes[there], minlength=column.width)
             known = self._topologies[key, id(eligible)] = Topology(column.codes, eligible, present)
         return known
@@ -152,7 +158,7 @@ class Tallies:
         if tally.owner is not self._owner:
             self._own()
             tally = self._tallies[number] = tally.owned_by(self._owner)
-        tally.catch_up(self._size, self._vanished)
+        tally.catch_up(self._size, vanished=len(self._vanished), gone=self._gone)
         return tally
 
     def _count(self, number: int) -> Tally:
@@ -164,7 +170,7 @@ class Tallies:
             self._count_singly(tally, number, subject)
         else:
             self._count_shapes(tally, number)
-        tally.catch_up(self._size, self._vanished)
+        tally.catch_up(self._size, vanished=len(self._vanished), gone=self._gone)
         return tally
 
     def _count_shapes(self, tally: Tally, number: int) -> None:

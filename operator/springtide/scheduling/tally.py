@@ -112,17 +112,17 @@ class Tally:
         for sums in self._sums.values():
             sums.add(indices, counts)
 
-    def catch_up(self, size: int, vanished: tuple[int, ...]) -> None:
-        """Take note of nodes that have joined since, and of those that are gone."""
+    def catch_up(self, size: int, *, vanished: int, gone: BoolArray) -> None:
+        """Take note of nodes that have joined since, and of those that are `gone`: so many have `vanished`."""
         if self._size < size:
             if self._by_node is not None:
                 more = np.zeros(size - self._size, dtype=np.int64)
                 self._by_node = np.concatenate((self._by_node, more))
             self._size = size
             self._sums.clear()
-        if self.vanished < len(vanished):
-            self._drop(np.array(vanished[self.vanished :]))
-        self.vanished = len(vanished)
+        if self.vanished < vanished:
+            self._drop(gone)
+        self.vanished = vanished
 
     def domains(self, key: str, topology: Topology) -> Domains:
         """Over the topology of the label `key`."""
@@ -145,15 +145,17 @@ class Tally:
         sums = np.bincount(topology.codes[self._indices], weights=counts, minlength=width)
         return sums.astype(np.int64)
 
-    def _drop(self, gone: IntArray) -> None:
+    def _drop(self, gone: BoolArray) -> None:
         """None of these nodes has any pods any more."""
         if self._by_node is not None:
-            indices = gone[self._by_node[gone] != 0]
+            indices = np.flatnonzero(gone & (self._by_node != 0))
             self.add(indices, -self._by_node[indices])
         else:
-            lost = np.isin(self._indices, gone)
+            lost = gone[self._indices]
             if lost.any():
-                self.add(self._indices[lost], -self._counts[lost])
+                for sums in self._sums.values():
+                    sums.add(self._indices[lost], -self._counts[lost])
+                self._indices, self._counts = self._indices[~lost], self._counts[~lost]
 
     def _compact(self) -> None:
         """The lists have become long: sum up what is there for each node."""
