@@ -97,7 +97,6 @@ class Unmodelled(StrEnum):
     """Hard constraints that scheduling does not simulate yet: such pods never cause a purchase."""
 
     RESOURCE_CLAIMS = "DynamicResources"
-    RESIZE = "InPlaceResize"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +126,6 @@ class PodShape:
     """Hard constraints; all must hold."""
     priority: int = 0
     unmodelled: tuple[Unmodelled, ...] = ()
-    repels_others: bool = False
-    """It has required pod (anti-)affinity or a hard spread, so its presence can change others' verdicts."""
     volumes: VolumeNeeds | None = None
     """What its volumes ask of a node; None: nothing, or not resolved (yet)."""
 
@@ -151,7 +148,6 @@ _RELATIONS: Final = frozenset(
         "pod_anti_affinity",
         "spread",
         "priority",
-        "repels_others",
     }
 )
 """Fields of a shape that say nothing about what it asks of a node without other pods."""

@@ -256,7 +256,6 @@ def _build(number: int, key: _Key, requests: Mapping[str, int]) -> PodShape:
         spread=tuple(spread_constraint(c, labels=key.labels) for c in key.hard_spread),
         priority=key.priority,
         unmodelled=_unmodelled(key),
-        repels_others=bool(key.pod_affinity or key.pod_anti_affinity or key.hard_spread),
     )
 
 

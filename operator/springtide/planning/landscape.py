@@ -1,7 +1,8 @@
 """The landscape: the cluster as the plan imagines it, once what is on its way has arrived.
 
-Nodes stand in this order: ready ones, those that are still starting (as they will be), imagined ones, which join
-as pods are promised to them. Nodes that are unready or on their way out are not in it: nothing can be placed there.
+Nodes stand in this order: ready ones, those that are still starting (as they will be), unready ones, imagined ones,
+which join as pods are promised to them. Unready nodes are withdrawn: nothing can be placed there, but the scheduler
+still counts their pods and domains when it keeps pods apart or together. Those on their way out are not in it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Landscape:
     ready_count: int
     """The first so many nodes are ready."""
     existing_count: int
-    """The first so many nodes exist: ready ones, then starting ones."""
+    """The first so many nodes exist: ready ones, then starting ones, then unready ones."""
     fresh: Mapping[GroupKey, FreshNode]
     """A new node of each group that has a template."""
     arriving: Mapping[GroupKey, tuple[int, ...]]
@@ -94,8 +95,11 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         as_started(node, template=_template(node, readiness, templates))
         for node in in_state[NodeState.NOT_STARTED]
     ]
-    nodes = [*in_state[NodeState.READY], *starting]
+    usable = [*in_state[NodeState.READY], *starting]
+    nodes = [*usable, *in_state[NodeState.UNREADY], *in_state[NodeState.LONG_NOT_STARTED]]
     simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness), picture.namespaces)
+    for index in range(len(usable), len(nodes)):
+        simulation.withdraw(index)
     for node in starting:
         _add_missing_daemons(simulation, node, picture.pods_by_node.get(node.name, ()), picture.daemon_sets)
     return Landscape(
@@ -103,7 +107,7 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         ready_count=len(in_state[NodeState.READY]),
         existing_count=len(nodes),
         fresh={key: fresh_node(template, picture.daemon_sets) for key, template in templates.items()},
-        arriving=_arriving(nodes, readiness, now=snapshot.now),
+        arriving=_arriving(usable, readiness, now=snapshot.now),
         imagined=Counter({key: coming.imagined for key, coming in upcoming.items() if coming.imagined}),
     )
 

@@ -139,7 +139,12 @@ def _ledger(situation: Situation) -> Ledger:
 
 def _pending(landscape: Landscape, situation: Situation) -> Pending:
     snapshot = situation.snapshot
-    existing = (landscape.simulation.name(number) for number in range(landscape.existing_count))
+    withdrawn = landscape.simulation.withdrawn
+    existing = (
+        landscape.simulation.name(number)
+        for number in range(landscape.existing_count)
+        if not withdrawn[number]
+    )
     return sort_out(
         snapshot.picture.pending_pods,
         pools=[pool for pool in snapshot.pools if pool.mode is not Mode.PAUSED],

@@ -88,7 +88,7 @@ class RemovalSimulation:
 
 
 def _index(simulation: Simulation, name: str) -> int | None:
-    """Unready nodes are not in the landscape."""
+    """Nodes on their way out are not in the landscape."""
     try:
         return simulation.index(name)
     except KeyError:

@@ -74,7 +74,6 @@ _MISFITS = {
 
 _UNMODELLED = {
     Unmodelled.RESOURCE_CLAIMS.value: "resourceClaims",
-    Unmodelled.RESIZE.value: "a resize in place that is not finished",
 }
 
 

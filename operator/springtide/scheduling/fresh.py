@@ -12,11 +12,14 @@ import numpy as np
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, Resources, Taint
 from springtide.cluster.shape import PodShape, Toleration
+from springtide.scheduling.admission import BETWEEN_PODS
 from springtide.scheduling.nodes import HOSTNAME_LABEL
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 
 _FRESH_PREFIX = "fresh"
+_LEFT_OPEN = BETWEEN_PODS | {Plugin.NOT_MODELLED}
+"""Plugins whose no says little about a node that stands alone."""
 _NEVER_BORN = datetime.fromtimestamp(0, UTC)
 
 DAEMON_TOLERATIONS = (
@@ -60,7 +63,7 @@ def fresh_node(template: Template, daemonsets: Sequence[DaemonSetRecord]) -> Fre
 
     A DaemonSet that does not admit the node, or whose pod does not fit beside those of higher priority, has
     no pod there: it would wait, and must not make the node look smaller. A daemon pod with constraints that
-    are not modelled is counted, which errs on the side of too little room.
+    are not modelled, or that asks where other pods are, is counted, which errs on the side of too little room.
     """
     startup = {(taint.key, taint.effect) for taint in template.startup_taints}
     bare = FreshNode(
@@ -76,7 +79,7 @@ def fresh_node(template: Template, daemonsets: Sequence[DaemonSetRecord]) -> Fre
     running: list[PodShape] = []
     for shape in sorted((record.shape for record in daemonsets), key=lambda shape: -shape.priority):
         misfit = node.misfit(_as_controlled(shape), 0)
-        if misfit is None or misfit.plugin is Plugin.NOT_MODELLED:
+        if misfit is None or misfit.plugin in _LEFT_OPEN:
             node.place_on(shape, 0)
             running.append(shape)
     return replace(bare, daemon_shapes=tuple(running))

@@ -133,11 +133,6 @@ class Simulation:
         """(size,) Which nodes were withdrawn, or have vanished."""
         return self.state.usage.withdrawn.copy()
 
-    @property
-    def repelled(self) -> BoolArray:
-        """(size,) No node: what pods that are there forbid to others is in every verdict."""
-        return np.zeros(self.size, dtype=np.bool_)
-
     def free(self, resource: str) -> IntArray:
         """(size,) What is free of a resource: cpu in milli, others in whole units; negative where overcommitted."""
         usage = self.state.usage

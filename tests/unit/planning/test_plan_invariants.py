@@ -46,7 +46,7 @@ SHAPES = (
     shape(500, GIB, selector={"zone": "a"}),
     shape(500, GIB, priority=-20),
     shape(500, GIB, priority=1000),
-    shape(500, GIB, unmodelled=(Unmodelled.RESOURCE_CLAIMS,), repels=True),
+    shape(500, GIB, unmodelled=(Unmodelled.RESOURCE_CLAIMS,)),
 )
 SIZES = (2000, 4000, 8000)
 

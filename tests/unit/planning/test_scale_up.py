@@ -10,7 +10,8 @@ import pytest
 from springtide.api.settings import Mode, ScaleUpSettings
 from springtide.cluster.groups import FailureClass, PoolProblem
 from springtide.cluster.records import DaemonSetRecord, Taint, TaintEffect
-from springtide.cluster.shape import Unmodelled
+from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
+from springtide.cluster.shape import PodAffinityTerm, Unmodelled
 from springtide.cluster.snapshot import Backoff, GroupMemory, PoolView, Snapshot
 from springtide.planning.plan import GroupRefusal, PendingOutcome, Plan, PurchaseReason
 from springtide.planning.planner import plan
@@ -328,3 +329,28 @@ def test_a_device_that_no_node_shows_yet_is_still_believed() -> None:
     own = group(nodes=["starting"], made_of=template(extended=gpu))
     made = plan(snapshot(pool("p", own), nodes=[node("starting")], waiting=pending(1, shape(extended=gpu))))
     assert bought(made) == {"asg-a": 1}
+
+
+# --- rules between pods ----------------------------------------------------------------------------------------
+
+
+def test_pods_of_an_unready_node_still_keep_others_out_of_their_zone() -> None:
+    """The scheduler counts them as long as they are bound."""
+    app = LabelSelector((LabelRequirement("app", SelectorOperator.IN, ("db",)),))
+    alone = replace(
+        shape(labels={"app": "db"}),
+        pod_anti_affinity=(PodAffinityTerm("zone", app, ("default",)),),
+    )
+    zone = {"zone": "a"}
+
+    def world(ready: bool) -> Snapshot:
+        return snapshot(
+            pool("p", group(nodes=["n1", "n2"])),
+            nodes=[node("n1", labels=zone), node("n2", labels=zone, ready=ready)],
+            pods={"n2": running(1, alone)},
+            waiting=pending(1, alone),
+        )
+
+    for ready in (True, False):
+        (verdict,) = plan(world(ready)).pending
+        assert verdict.outcome is not PendingOutcome.FITS_EXISTING

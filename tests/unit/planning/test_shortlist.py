@@ -77,7 +77,6 @@ def alone(app: str) -> PodShape:
         labels={"app": app},
         requests={"cpu": 1000, "memory": 4 * GIB},
         pod_anti_affinity=(term,),
-        repels_others=True,
     )
 
 

@@ -56,7 +56,6 @@ def shape(
     selector: Mapping[str, str] | None = None,
     priority: int = 0,
     unmodelled: tuple[Unmodelled, ...] = (),
-    repels: bool = False,
     tolerations: tuple[Toleration, ...] = (),
     extended: Mapping[str, int] | None = None,
 ) -> PodShape:
@@ -69,7 +68,6 @@ def shape(
         tuple(sorted((selector or {}).items())),
         priority,
         unmodelled,
-        repels,
         tolerations,
         tuple(sorted((extended or {}).items())),
     )
@@ -83,7 +81,6 @@ def shape(
             node_selector=selector or {},
             priority=priority,
             unmodelled=unmodelled,
-            repels_others=repels,
             tolerations=tolerations,
         )
     return _shapes[known]

@@ -59,12 +59,6 @@ def test_constraints_that_are_not_simulated_are_told_in_the_words_of_the_manifes
     assert "of the pod" not in told
 
 
-def test_several_such_constraints_are_all_named() -> None:
-    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject="InPlaceResize, DynamicResources"))
-    assert "InPlaceResize (" in told
-    assert "DynamicResources (" in told
-
-
 @pytest.mark.parametrize("block", [block for block in BlockReason if block is not BlockReason.BLOCKED_BY_POD])
 def test_every_reason_that_keeps_a_node_has_words(block: BlockReason) -> None:
     assert phrases.node_block(NodeVerdict(node="n", pool="p", group="g", block=block))

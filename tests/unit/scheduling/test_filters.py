@@ -208,11 +208,9 @@ def test_a_pod_that_names_its_node_goes_nowhere_else() -> None:
 
 
 def test_what_is_not_modelled_is_named_last() -> None:
-    both = (Unmodelled.RESIZE, Unmodelled.RESOURCE_CLAIMS)
-    assert misfit(shape(unmodelled=both), node("n")) == Misfit(
-        Plugin.NOT_MODELLED, "InPlaceResize, DynamicResources"
-    )
-    assert misfit(shape({"cpu": 9999}, unmodelled=both), node("n")) == Misfit(
+    claims = (Unmodelled.RESOURCE_CLAIMS,)
+    assert misfit(shape(unmodelled=claims), node("n")) == Misfit(Plugin.NOT_MODELLED, "DynamicResources")
+    assert misfit(shape({"cpu": 9999}, unmodelled=claims), node("n")) == Misfit(
         Plugin.NODE_RESOURCES_FIT, "cpu", 9999, 4000
     )
 

@@ -6,7 +6,8 @@ import pytest
 
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, Workload
-from springtide.cluster.shape import HostPort, PodShape, Toleration, Unmodelled
+from springtide.cluster.selector import LabelSelector
+from springtide.cluster.shape import HostPort, PodAffinityTerm, PodShape, Toleration, Unmodelled
 from springtide.scheduling.fresh import FreshNode, fresh_node, misfit_on_fresh
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
@@ -59,6 +60,12 @@ def template(*taints: str, startup: tuple[str, ...] = ()) -> Template:
             shape({"cpu": 1}, unmodelled=(Unmodelled.RESOURCE_CLAIMS,)),
             True,
             id="counted when not modelled",
+        ),
+        pytest.param(
+            (),
+            shape({"cpu": 1}, pod_affinity=(PodAffinityTerm("zone", LabelSelector()),)),
+            True,
+            id="counted when it goes where other pods are",
         ),
     ],
 )

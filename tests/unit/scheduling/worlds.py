@@ -99,7 +99,6 @@ shapes: st.SearchStrategy[PodShape] = st.builds(
     ),
     required_node_name=rarely(rarely(st.sampled_from(NAMES), ""), ""),
     unmodelled=rarely(rarely(st.just((Unmodelled.RESOURCE_CLAIMS,)), ()), ()),
-    repels_others=st.booleans(),
 )
 
 
