@@ -13,6 +13,7 @@ import numpy as np
 
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.dealing import deal
+from springtide.scheduling.marks import Marks
 from springtide.scheduling.resources import Demand
 from springtide.scheduling.rules import Rule, SpreadRule
 from springtide.scheduling.simulation import first_fit
@@ -72,6 +73,7 @@ class OpenBins:
     def __init__(
         self,
         recipes: Sequence[Recipe],
+        order: Sequence[int],
         *,
         empty: IntArray,
         marks: IntArray,
@@ -79,14 +81,17 @@ class OpenBins:
         max_nodes: int,
         is_dealt: bool = True,
     ) -> None:
-        """`empty`: (resources,) free on an empty new node; `marks`: (rows,) the marks on it.
+        """`order`: in which the parts will be placed.
+
+        `empty`: (resources,) free on an empty new node; `marks`: (rows,) the marks on it.
 
         `is_dealt`: pods of a hard spread may lie higher than the spread alone allows, because each node opened so far
         has its share of them; the caller checks that those opened later do not spoil that.
         """
         self._recipes = recipes
+        self._order = order
         self._empty = empty[:, np.newaxis]
-        self._empty_marks = marks[:, np.newaxis]
+        self._marks = Marks(marks, [recipes[number].rule for number in order])
         self._spare = max(0, max_nodes)
         self._site_room = np.array([max(0, site.room) for site in sites], dtype=np.int64)
         self._site_size = np.array([site.target for site in sites], dtype=np.int64)
@@ -94,7 +99,6 @@ class OpenBins:
         self._nodes: IntArray = np.zeros(0, dtype=np.int64)
         self._site: IntArray = np.zeros(0, dtype=np.int64)
         self._free = np.zeros((len(empty), 0), dtype=np.int64)
-        self._marks = np.zeros((len(marks), 0), dtype=np.int64)
         self._layers: list[_Layer | None] = []
 
     # --- asked from outside ---------------------------------------------------------------------------------
@@ -114,16 +118,21 @@ class OpenBins:
             if nodes:
                 self._append(site, nodes)
 
-    def place(self, number: int, count: int) -> int:
-        """Put up to `count` pods of a part on open bins, then on new nodes; how many found a place."""
-        recipe = self._recipes[number]
-        if recipe.on_empty == 0 or count <= 0:
-            return 0
-        if recipe.rule.near is not None:
-            return self._join(number, count)
-        fill = self._deal if recipe.rule.is_dealt else self._fill_in_order
-        done = fill(number, count)
-        return done + self._open(number, count - done, self._on_new(number))
+    def place(self, counts: Sequence[int]) -> list[int]:
+        """Put up to so many pods of each part on open bins, then on new nodes; how many found a place."""
+        placed = [0] * len(self._recipes)
+        for number in self._order:
+            self._marks.begin()
+            if self._recipes[number].on_empty and counts[number] > 0:
+                placed[number] = self._place(number, counts[number])
+        return placed
+
+    def _place(self, number: int, count: int) -> int:
+        rule = self._recipes[number].rule
+        if rule.near is not None:
+            return self._join(number, count, near=rule.near)
+        done = self._deal(number, count) if rule.is_dealt else self._fill(number, count, self._room(number))
+        return done + self._open(number, count - done, self._on_new(number)) if done < count else done
 
     def bins(self) -> tuple[Bin, ...]:
         """Nodes that stayed empty are left out."""
@@ -139,18 +148,16 @@ class OpenBins:
         Either the spreading pods alone lie evenly enough: then they can be bound first, the others later. Or all
         counted pods together do: then any order will do.
         """
-        used = np.fromiter((layer is not None for layer in self._layers), dtype=np.bool_)
-        total = int(self._nodes[used].sum())
         rules = {spread for number in numbers for spread in self._recipes[number].rule.spreads}
-        return not total or all(
-            any(self._is_even(row, spread, used, total) for row in (spread.own_row, spread.row))
+        tally = _Tally(self._nodes, self._layers, [recipe.rule for recipe in self._recipes])
+        return not tally.nodes or all(
+            any(
+                tally.is_even(row, spread, on_new=self._marks.on_new(row))
+                for row in (spread.own_row, spread.row)
+            )
             for spread in rules
             if spread.counts_itself
         )
-
-    def _is_even(self, row: int, spread: SpreadRule, used: BoolArray, nodes: int) -> bool:
-        marks = self._marks[row, used]
-        return int(marks.max()) <= spread.level(int(marks.min()), new_nodes=nodes)
 
     # --- filling open bins ----------------------------------------------------------------------------------
 
@@ -176,7 +183,7 @@ class OpenBins:
         if rule.single:
             np.minimum(room, 1, out=room)
         for row in rule.clear:
-            room *= self._marks[row] == 0
+            room *= self._marks.on_bins(row) == 0
         for spread in rule.spreads:
             left = self._left_to(spread, room)
             room = np.minimum(room, left) if spread.counts_itself else room * (left > 0)
@@ -185,20 +192,17 @@ class OpenBins:
     def _left_to(self, spread: SpreadRule, room: IntArray) -> IntArray:
         """(bins,) How many more pods the spread allows on each node."""
         if not (self._is_dealt and spread.counts_itself):
-            least = int(self._marks[spread.row].min(initial=_FULL)) if self._is_dealt else 0
-            return np.maximum(spread.level(least, new_nodes=self.nodes) - self._marks[spread.row], 0)
+            least = int(self._marks.on_bins(spread.row).min(initial=_FULL)) if self._is_dealt else 0
+            return np.maximum(spread.level(least, new_nodes=self.nodes) - self._marks.on_bins(spread.row), 0)
         ways: list[IntArray] = [
-            np.maximum(self._level(row, spread, room) - self._marks[row], 0)
+            np.maximum(self._level(row, spread, room) - self._marks.on_bins(row), 0)
             for row in (spread.row, spread.own_row)
         ]
         return max(ways, key=lambda left: int((np.minimum(left, room) * self._nodes).sum()))
 
     def _level(self, row: int, spread: SpreadRule, room: IntArray) -> int:
         """How many counted pods a node may have when every node gets what it can: other sites get their share, too."""
-        return spread.level(int((self._marks[row] + room).min(initial=_FULL)), new_nodes=self.nodes)
-
-    def _fill_in_order(self, number: int, count: int) -> int:
-        return self._fill(number, count, self._room(number))
+        return spread.level(int((self._marks.on_bins(row) + room).min(initial=_FULL)), new_nodes=self.nodes)
 
     def _fill(self, number: int, count: int, room: IntArray) -> int:
         """Fill open bins in order; the one where the pods run out is split."""
@@ -219,7 +223,7 @@ class OpenBins:
     def _deal(self, number: int, count: int) -> int:
         """Deal the pods out over open bins, to the nodes with the fewest counted pods first."""
         row = next(spread.row for spread in self._recipes[number].rule.spreads if spread.counts_itself)
-        dealt = deal(count, levels=self._marks[row], room=self._room(number), places=self._nodes)
+        dealt = deal(count, levels=self._marks.on_bins(row), room=self._room(number), places=self._nodes)
         done = int(dealt.sums(self._nodes).sum())
         for index in np.flatnonzero(dealt.each + dealt.more)[::-1].tolist():  # splits move what stands behind
             each, more = int(dealt.each[index]), int(dealt.more[index])
@@ -227,17 +231,16 @@ class OpenBins:
             self._split(index, number, [part for part in parts if part[0]])
         return done
 
-    def _join(self, number: int, count: int) -> int:
+    def _join(self, number: int, count: int, *, near: int) -> int:
         """Put pods where those are that they want near; if nobody is anywhere, all of them on one node."""
-        rule = self._recipes[number].rule
         room = self._room(number)
-        there = self._marks[rule.near] > 0
-        if self._empty_marks[rule.near].any():  # a DaemonSet's pod, on every node
+        there = self._marks.on_bins(near) > 0
+        if self._marks.on_new(near):  # a DaemonSet's pod, on every node
             done = self._fill(number, count, room)
             return done + self._open(number, count - done, self._on_new(number))
         if there.any():
             return self._fill(number, count, room * there)
-        return self._gather(number, count, room) if rule.gathers else 0
+        return self._gather(number, count, room) if self._recipes[number].rule.gathers else 0
 
     def _gather(self, number: int, count: int, room: IntArray) -> int:
         """All on the first node that holds them all, if need be on a new one; else as many as an open node holds:
@@ -256,14 +259,14 @@ class OpenBins:
     def _on_new(self, number: int) -> int:
         """How many pods of the part a new node takes."""
         recipe = self._recipes[number]
-        rule, marks, on_new = recipe.rule, self._empty_marks, recipe.on_empty
+        rule, marks, on_new = recipe.rule, self._marks, recipe.on_empty
         if not rule.asks:
             return on_new
-        if any(marks[row, 0] for row in rule.clear):
+        if any(marks.on_new(row) for row in rule.clear):
             return 0
         on_new = min(on_new, 1) if rule.single else on_new
         for spread in rule.spreads:
-            mark = int(marks[spread.row, 0])
+            mark = marks.on_new(spread.row)
             left = max(
                 0, spread.level(self._least(spread, recipe, mark + on_new), new_nodes=self.nodes + 1) - mark
             )
@@ -275,8 +278,8 @@ class OpenBins:
         if not self._is_dealt:
             return 0
         if not spread.counts_itself:
-            return int(self._marks[spread.row].min(initial=0))
-        reach = self._marks[spread.own_row] + self._resources_for(recipe)
+            return int(self._marks.on_bins(spread.row).min(initial=0))
+        reach = self._marks.on_bins(spread.own_row) + self._resources_for(recipe)
         return min(on_new, int(reach.min(initial=_FULL)))
 
     def _open_sites(self, number: int) -> IntArray:
@@ -309,7 +312,7 @@ class OpenBins:
         self._site = np.append(self._site, site)
         self._layers.append(None)
         self._free = np.concatenate((self._free, self._empty), axis=1)
-        self._marks = np.concatenate((self._marks, self._empty_marks), axis=1)
+        self._marks.append_bin()
 
     # --- bookkeeping ----------------------------------------------------------------------------------------
 
@@ -321,8 +324,8 @@ class OpenBins:
         recipe = self._recipes[number]
         for row, amount in recipe.takes:
             self._free[row, where] -= amount * counts
-        for row in recipe.rule.marks:
-            self._marks[row, where] += counts
+        if recipe.rule.marks:
+            self._marks.add(recipe.rule, where, counts)
 
     def _split(self, index: int, number: int, parts: list[tuple[int, int]]) -> None:
         """Replace one bin by parts of (nodes, pods of the part on each), in order."""
@@ -336,10 +339,34 @@ class OpenBins:
             self._nodes = np.repeat(self._nodes, copies)
             self._site = np.repeat(self._site, copies)
             self._free = np.repeat(self._free, copies, axis=1)
-            self._marks = np.repeat(self._marks, copies, axis=1)
+            self._marks.repeat(copies)
         here = slice(index, index + len(parts))
         self._nodes[here] = [nodes for nodes, _ in parts]
         self._take(number, here, np.array([pods for _, pods in parts]))
+
+
+class _Tally:
+    """Marks on all bins in the end, counted from what is on them."""
+
+    def __init__(self, nodes: IntArray, layers: Sequence[_Layer | None], rules: Sequence[Rule]) -> None:
+        self.nodes = 0
+        """Nodes that are not empty."""
+        self._bins = 0
+        self._marked: dict[int, dict[int, int]] = {}
+        for index, layer in enumerate(layers):
+            if layer is not None:
+                self.nodes += int(nodes[index])
+                self._bins += 1
+                for part, count in contents(layer):
+                    for row in rules[part].marks:
+                        on_bins = self._marked.setdefault(row, {})
+                        on_bins[index] = on_bins.get(index, 0) + count
+
+    def is_even(self, row: int, spread: SpreadRule, *, on_new: int) -> bool:
+        """Whether no node has more than the spread allows. `on_new`: marks on an empty node."""
+        marks = self._marked.get(row, {}).values()
+        least = min(marks, default=0) if len(marks) == self._bins else 0
+        return max(marks, default=0) + on_new <= spread.level(least + on_new, new_nodes=self.nodes)
 
 
 def contents(layer: _Layer | None) -> Contents:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -109,7 +110,7 @@ def _with_volumes_for(part: Part, fresh: FreshNode) -> Part:
     return part if most == part.count else replace(part, count=most)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Packer:
     """One set of parts, to be packed in one order or another."""
 
@@ -157,6 +158,10 @@ class _Packer:
             sites=sites,
             max_nodes=max_nodes,
         )
+
+    @property
+    def counts(self) -> list[int]:
+        return [part.count for part in self.parts]
 
     # --- ways -----------------------------------------------------------------------------------------------
 
@@ -208,46 +213,43 @@ class _Packer:
         rule = self.recipes[number].rule
         if rule.near is None:
             return 1
-        return 0 if rule.gathers and self._fits_whole(rule.near) else 2
+        return 0 if rule.gathers and rule.near in self._whole else 2
 
-    def _fits_whole(self, near: int) -> bool:
-        """Whether an empty node holds all the pods that want to be near the same ones."""
-        total = np.zeros_like(self.empty)
+    @cached_property
+    def _whole(self) -> frozenset[int]:
+        """Rows of marks: an empty node holds all the pods that want to be near these."""
+        totals: dict[int, IntArray] = {}
         for part, recipe in zip(self.parts, self.recipes, strict=True):
-            if recipe.rule.near == near:
+            if recipe.rule.near is not None:
+                total = totals.setdefault(recipe.rule.near, np.zeros_like(self.empty))
                 for row, amount in recipe.takes:
                     total[row] += amount * part.count
-        return bool((total <= self.empty).all())
+        return frozenset(near for near, total in totals.items() if (total <= self.empty).all())
 
     # --- packing --------------------------------------------------------------------------------------------
 
     def packed(self, order: Sequence[int], opened: IntArray) -> Packing:
         dealt = [number for number in order if self.recipes[number].rule.is_dealt]
         for _ in range(_ROUNDS if dealt else 1):
-            bins = self._bins(is_dealt=True)
+            bins = self._bins(order, is_dealt=True)
             bins.open_empty(opened)
-            placed = self._place(bins, order)
+            placed = bins.place(self.counts)
             if not dealt or bins.keeps_spreads(dealt):
                 return self._packing(bins, placed)
             opened = np.maximum(opened, bins.per_site)
-        bins = self._bins(is_dealt=False)
-        return self._packing(bins, self._place(bins, order))
+        bins = self._bins(order, is_dealt=False)
+        return self._packing(bins, bins.place(self.counts))
 
-    def _bins(self, *, is_dealt: bool) -> OpenBins:
+    def _bins(self, order: Sequence[int], *, is_dealt: bool) -> OpenBins:
         return OpenBins(
             self.recipes,
+            order,
             empty=self.empty,
             marks=self.marks,
             sites=self.sites,
             max_nodes=self.max_nodes,
             is_dealt=is_dealt,
         )
-
-    def _place(self, bins: OpenBins, order: Sequence[int]) -> list[int]:
-        placed = [0] * len(self.parts)
-        for number in order:
-            placed[number] = bins.place(number, self.parts[number].count)
-        return placed
 
     @staticmethod
     def _packing(bins: OpenBins, placed: Sequence[int]) -> Packing:

@@ -116,6 +116,12 @@ class Rule:
         return bool(self.clear or self.single or self.spreads) or self.near is not None
 
     @property
+    def asked_rows(self) -> frozenset[int]:
+        """The rows that it looks at."""
+        rows = {*self.clear, *(row for spread in self.spreads for row in (spread.row, spread.own_row))}
+        return frozenset(rows if self.near is None else rows | {self.near})
+
+    @property
     def is_dealt(self) -> bool:
         """Whether its pods must be dealt out evenly."""
         return any(spread.counts_itself for spread in self.spreads)
