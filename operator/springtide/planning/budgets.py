@@ -32,6 +32,10 @@ class BudgetIndex:
                     self._by_label[budget.namespace, *label].append(budget)
         self._of_shape: dict[PodShape, tuple[DisruptionBudget, ...]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is any budget at all."""
+        return bool(self._namespaces)
+
     def covering(self, pod: PodRecord) -> tuple[DisruptionBudget, ...]:
         """All budgets of the pod's namespace whose selector matches it. An absent selector matches nothing."""
         if pod.namespace not in self._namespaces:
@@ -99,7 +103,7 @@ class RemainingDisruptions:
     def lacking(self, pods: Iterable[PodRecord]) -> Objection | None:
         """The first reason why these pods cannot be evicted besides those that were counted already; None: none."""
         needed: Counter[tuple[str, str]] = Counter()
-        for pod in pods:
+        for pod in pods if self._index else ():
             budgets = self._asked(pod)
             if len(budgets) > 1:
                 names = ", ".join(budget.name for budget in budgets)
@@ -120,7 +124,7 @@ class RemainingDisruptions:
 
     def take(self, pods: Iterable[PodRecord]) -> None:
         """Count these evictions."""
-        for pod in pods:
+        for pod in pods if self._index else ():
             for budget in self._asked(pod):
                 self._taken[budget.namespace, budget.name] += 1
 

@@ -21,7 +21,7 @@ from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit
 
-_FILTERS_EFFORT: Final = 20
+FILTERS_EFFORT: Final = 20
 """Asking the filters about a node in both views costs so many times more than comparing what is free."""
 
 Alike = tuple[PodShape, Sequence[PodRecord]]
@@ -88,7 +88,7 @@ class Destinations:
         began = len(room.journal)
         attempt = _Attempt(self._room, self._views, leaving, pods, searches)
         stuck = attempt.run()
-        self._effort += attempt.asked * room.size * _FILTERS_EFFORT
+        self._effort += attempt.asked * room.size * FILTERS_EFFORT
         if stuck is not None:
             room.undo(began)
             if attempt.lacking is not None:
@@ -136,6 +136,12 @@ class Destinations:
             admitted = self._views.rules(shape).admitted
             known = self._searches[shape] = self._room.search(shape, admitted)
         return known
+
+
+def constrained(shape: PodShape) -> bool:
+    """Whether the filters must be asked about each pod of the shape, whatever else is in the cluster."""
+    rules = shape.spread or shape.pod_affinity or shape.pod_anti_affinity
+    return bool(rules or shape.host_ports or shape.volumes is not None)
 
 
 class _Attempt:

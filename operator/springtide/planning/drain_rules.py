@@ -17,7 +17,6 @@ from typing import Final
 from springtide.api.settings import ScaleDownSettings
 from springtide.cluster.annotations import DO_NOT_DISRUPT, SAFE_TO_EVICT, SAFE_TO_EVICT_LOCAL_VOLUMES
 from springtide.cluster.records import OwnerReference, PodPhase, PodRecord, Workload
-from springtide.cluster.shape import PodShape
 from springtide.planning.budgets import BudgetIndex
 from springtide.planning.plan import PodBlock
 
@@ -28,6 +27,7 @@ _COUNTED_KINDS: Final = frozenset({"ReplicationController", "ReplicaSet"})
 """Controllers whose replicas are compared with minReplicaCount; StatefulSets are not, as in Cluster Autoscaler."""
 _KNOWN_KINDS: Final = _COUNTED_KINDS | {"StatefulSet", "Job"}
 _SYSTEM_NAMESPACE: Final = "kube-system"
+_RUNNING: Final = PodPhase.RUNNING
 _ENDED: Final = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
 
@@ -45,8 +45,8 @@ class DrainOutcome(StrEnum):
     BLOCKS = "BlockDrain"
 
 
-_Class = tuple[PodShape, tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]
-"""(shape, owner, annotations, local volumes): pods that share these are alike to all rules."""
+_Class = tuple[object, ...]
+"""Shape, owner, annotations, local volumes: pods that share these are alike to all rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +116,31 @@ def node_drain(pods: Iterable[PodRecord], *, context: DrainContext) -> NodeDrain
 
 def pod_verdict(pod: PodRecord, *, context: DrainContext) -> PodVerdict:
     """The answer of the first rule that has one. Asked once for all the pods that are alike."""
-    if _is_particular(pod, context):
-        return _judged(pod, context)
     owner, annotations = pod.owner, pod.annotations
     alike = (
         pod.shape,
-        (owner.uid, owner.kind, owner.api_version, owner.name) if owner is not None else (),
+        *((owner.uid, owner.kind, owner.api_version) if owner is not None else ()),
         tuple(annotations.items()) if annotations else (),
         pod.local_volumes,
     )
+    # Most pods are like this; the others are looked at more closely.
+    plain = pod.phase is _RUNNING and pod.deletion_timestamp is None and not pod.own_labels
+    if not plain and _is_particular(pod, context):
+        return _judged(pod, context)
     verdict = context.known.get(alike)
     if verdict is None:
-        verdict = context.known[alike] = _judged(pod, context)
+        verdict = _judged(pod, context)
+        if pod.namespace != _SYSTEM_NAMESPACE:
+            context.known[alike] = verdict
     return verdict
 
 
 def _is_particular(pod: PodRecord, context: DrainContext) -> bool:
-    """Whether the answer may hang on what the pod shares with no other: its times, its end, labels of its own."""
+    """Whether the answer may hang on what the pod shares with no other: its times, its end, labels of its own. (So it
+    does in the system's namespace, where age counts.)"""
     return (
         pod.deletion_timestamp is not None
         or pod.phase in _ENDED
-        or pod.namespace == _SYSTEM_NAMESPACE
         or (bool(pod.own_labels) and context.budgets.looks_at(pod.own_labels))
     )
 

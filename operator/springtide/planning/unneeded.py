@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from springtide.cluster.quantity import render_quantity
-from springtide.planning.destinations import Stuck
+from springtide.cluster.shape import PodShape
+from springtide.planning.destinations import FILTERS_EFFORT, Stuck, constrained
 from springtide.planning.landscape import Landscape
 from springtide.planning.limits import Allowance, Ledger
 from springtide.planning.node_eligibility import Spare
@@ -72,8 +73,7 @@ def find(
             kept.append(spare.verdict(BlockReason.MIN_SIZE_REACHED, detail=at_min))
         else:
             victims.append(spare)
-    most = landscape.simulation.size * sum(len(spare.moving) for spare in victims)
-    if most > max_examined:
+    if landscape.simulation.size * _effort(victims) > max_examined:
         victims = rotated(victims, since=since, now=now)
     simulation = _simulation(victims, landscape)
     search = _Search(simulation=simulation, allowance=ledger.allowance(), max_examined=max_examined)
@@ -93,11 +93,25 @@ def find(
     )
 
 
+def _effort(victims: Sequence[Spare]) -> int:
+    """The most that finding places for all these pods may cost, in looks at each node that is there."""
+    choosy = {shape for shape in _shapes(victims) if constrained(shape)}
+    pods = sum(len(spare.moving) for spare in victims)
+    if not choosy:
+        return pods
+    asking = sum(pod.shape in choosy for spare in victims for pod in spare.moving)
+    return pods + asking * FILTERS_EFFORT
+
+
+def _shapes(victims: Sequence[Spare]) -> set[PodShape]:
+    return {pod.shape for spare in victims for pod in spare.moving}
+
+
 def _simulation(victims: Sequence[Spare], landscape: Landscape) -> RemovalSimulation:
     return RemovalSimulation(
         landscape,
         victims=[spare.node.name for spare in victims],
-        shapes={pod.shape for spare in victims for pod in spare.moving},
+        shapes=_shapes(victims),
     )
 
 
