@@ -19,21 +19,21 @@ class Company:
     def __init__(self, found: Found, landscape: Landscape) -> None:
         self._found = found
         self._landscape = landscape
-        self._simulation: RemovalSimulation | None = None
+        self._others_stay = False
+        self._anew: RemovalSimulation | None = None
+        """Only the nodes that go; made when the moves that were found do not stand for them any more."""
         self._going: list[Unneeded] = []
         self._destinations: Mapping[str, str] = {}
 
     def welcomes(self, node: Unneeded) -> bool:
         """Whether the node can go with those that go already; then it does."""
-        if self._simulation is None:
-            self._destinations = node.destinations
+        if self._others_stay and self._found.entangled:
+            moves = self._simulate(node)
+            if moves is None:
+                return False
+            self._destinations = moves
         else:
-            if self._simulation.received(node.spare.node.name):
-                return False
-            moves = self._simulation.remove(node.spare.node.name, node.spare.moving)
-            if not moves.feasible:
-                return False
-            self._destinations = moves.destinations
+            self._destinations = node.destinations
         self._going.append(node)
         return True
 
@@ -42,8 +42,16 @@ class Company:
         return self._destinations
 
     def leave_out(self) -> None:
-        """A node stays. If moves hung on where other pods are, those to come are simulated anew without it."""
-        if self._found.entangled and self._simulation is None:
-            self._simulation = self._found.simulation(self._landscape)
-            for node in self._going:
-                self._simulation.remove(node.spare.node.name, node.spare.moving)
+        """A node stays: where moves hung on where other pods are, those to come must be simulated without it."""
+        self._others_stay = True
+
+    def _simulate(self, node: Unneeded) -> Mapping[str, str] | None:
+        """Where the node's pods go when only those go that do; None: one has no place, or the node received pods."""
+        if self._anew is None:
+            self._anew = self._found.simulation(self._landscape)
+            for each in self._going:
+                self._anew.remove(each.spare.node.name, each.spare.moving)
+        if self._anew.received(node.spare.node.name):
+            return None
+        moves = self._anew.remove(node.spare.node.name, node.spare.moving)
+        return moves.destinations if moves.feasible else None

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from springtide.api.settings import ScaleDownSettings
+from springtide.cluster.annotations import SAFE_TO_EVICT
 from springtide.cluster.records import DisruptionBudget, PodPhase
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
 from springtide.planning.drain_rules import DrainContext, DrainOutcome, pod_verdict
 from springtide.planning.plan import PodBlock
-from tests.unit.planning.world import DAEMON_SET, NOW, REPLICA_SET, pod, shape
+from tests.unit.planning.world import DAEMON_SET, NOW, REPLICA_SET, ago, pod, shape
 
 DO_NOT_DISRUPT = {"karpenter.sh/do-not-disrupt": "true"}
 SAFE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
@@ -63,6 +64,51 @@ def test_do_not_disrupt(fields: dict[str, Any], outcome: DrainOutcome, block: Po
     )
     verdict = pod_verdict(pod(**fields), context=context)
     assert (verdict.outcome, verdict.block) == (outcome, block)
+
+
+# --- asked once for pods that are alike ------------------------------------------------------------------------
+
+
+def test_what_pods_of_one_shape_do_not_share_is_looked_at_each_time() -> None:
+    """In one context, which remembers: pods that differ in one thing only get verdicts of their own."""
+    first_only = LabelSelector(
+        (LabelRequirement("batch.kubernetes.io/job-name", SelectorOperator.IN, ("first",)),)
+    )
+    context = DrainContext(
+        now=NOW,
+        workloads={REPLICA_SET.uid: REPLICA_SET},
+        budgets=BudgetIndex([DisruptionBudget("default", "job", first_only, disruptions_allowed=0)]),
+        settings=ScaleDownSettings(),
+    )
+
+    def outcome(**fields: Any) -> str:
+        return (pod_verdict(pod(WEB, **({"phase": PodPhase.RUNNING} | fields)), context=context).outcome).name
+
+    assert outcome() == "MOVES"
+    assert outcome(own_labels={"batch.kubernetes.io/job-name": "first"}) == "BLOCKS"
+    assert outcome(own_labels={"batch.kubernetes.io/job-name": "second"}) == "MOVES"
+    assert outcome(owner=None) == "BLOCKS"
+    assert outcome(local_volumes=("data",)) == "BLOCKS"
+    assert outcome(annotations={SAFE_TO_EVICT: "false"}) == "BLOCKS"
+    assert outcome(annotations={SAFE_TO_EVICT: "true"}) == "DRAIN_OK"
+    assert outcome(phase=PodPhase.FAILED) == "DRAIN_OK"
+    assert outcome(deletion_timestamp=ago(hours=1)) == "SKIP"
+    assert outcome() == "MOVES"
+
+
+def test_age_counts_in_the_system_namespace() -> None:
+    context = DrainContext(
+        now=NOW,
+        workloads={REPLICA_SET.uid: REPLICA_SET},
+        budgets=BudgetIndex(()),
+        settings=ScaleDownSettings(),
+    )
+    system = shape(100, namespace="kube-system")
+    young, old = (
+        pod_verdict(pod(system, phase=PodPhase.RUNNING, created_at=since), context=context)
+        for since in (ago(minutes=1), ago(hours=2))
+    )
+    assert (young.block, old.block) == (PodBlock.SYSTEM_POD, None)
 
 
 # --- budgets ---------------------------------------------------------------------------------------------------
