@@ -4,7 +4,6 @@ is bought, with the purchases of the pass before on their way."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -118,14 +117,11 @@ def after(snapshot: Snapshot, made: Plan) -> Snapshot:
         now=snapshot.now + timedelta(seconds=1),
         plan_id=f"{made.id}+",
         pools=tuple(_grown(pool, made) for pool in snapshot.pools),
-        promised={**snapshot.promised, **dict(_promises(made))},
+        promised={
+            **snapshot.promised,
+            **{uid: p for each in made.purchases for uid, p in each.promises(made.id)},
+        },
     )
-
-
-def _promises(made: Plan) -> Iterator[tuple[str, tuple[str, str]]]:
-    for purchase in made.purchases:
-        for each in purchase.pods:
-            yield each.uid, (purchase.pool, purchase.group)
 
 
 def _grown(pool: PoolView, made: Plan) -> PoolView:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from springtide.api.policy import AutoscalerPolicySpec
 from springtide.api.resolve import PoolSettings
@@ -108,6 +109,15 @@ class RemovalInFlight:
     since: datetime
 
 
+class Promise(NamedTuple):
+    """The purchase that was made for a pod."""
+
+    pool: str
+    group: str
+    node: str
+    """Which of the purchase's nodes: pods whose promises are equal were to share it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything one plan is a function of."""
@@ -121,8 +131,8 @@ class Snapshot:
     """By node name."""
     unneeded_since: Mapping[str, datetime] = field(default_factory=dict)
     """By node name: trusted start of the unneeded timer (soft taint we wrote, no gap in our heartbeat)."""
-    promised: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
+    promised: Mapping[str, Promise] = field(default_factory=dict)
+    """By uid of a pending pod that a purchase was made for."""
     recently_refused: frozenset[tuple[PodShape, str]] = frozenset()
     """Shapes of which a scheduler (by name) refused a pod within the last half minute, though that pod may run by now."""
     recently_evicted: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from springtide.cluster.records import PodRecord
@@ -17,6 +17,7 @@ from springtide.planning.upcoming import target_of
 class _Item:
     nodes: int = 0
     pods: list[PodRecord] = field(default_factory=list)
+    fills: list[int] = field(default_factory=list)
     stories: list[str] = field(default_factory=list)
 
 
@@ -26,11 +27,15 @@ class Basket:
     def __init__(self) -> None:
         self._items: dict[GroupKey, _Item] = {}
 
-    def add(self, key: GroupKey, *, nodes: int, pods: list[PodRecord], story: str) -> None:
-        """More nodes for a group; `pods` is empty when they are for its minimum."""
+    def add(
+        self, key: GroupKey, *, nodes: int, story: str, fills: Sequence[Sequence[PodRecord]] = ()
+    ) -> None:
+        """More nodes for a group. `fills`: the pods on each; empty when they are for its minimum."""
         item = self._items.setdefault(key, _Item())
         item.nodes += nodes
-        item.pods += pods
+        for pods in fills:
+            item.pods += pods
+            item.fills.append(len(pods))
         if story not in item.stories:
             item.stories.append(story)
 
@@ -51,6 +56,7 @@ def _purchase(state: GroupState, item: _Item) -> Purchase:
         max_size=min(state.group.max_size, pool_bounds(state.pool).max_size),
         reason=PurchaseReason.PENDING_PODS if item.pods else PurchaseReason.BELOW_MINIMUM,
         pods=tuple(item.pods),
+        fills=tuple(item.fills),
         chosen_by="; ".join(item.stories),
         hourly_cost=None if price is None else price * item.nodes,
     )

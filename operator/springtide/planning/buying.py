@@ -55,6 +55,15 @@ class Bought:
     """Lot's index -> its pods that these nodes are for."""
     story: str
 
+    def fills(self) -> list[list[PodRecord]]:
+        """The pods on each of the nodes."""
+        queues = {lot: iter(pods) for lot, pods in self.lots.items()}
+        lot_of = self.offer.asking
+        return [
+            [pod for place, count in contents for pod in islice(queues[lot_of[place]], count)]
+            for contents in self.nodes
+        ]
+
 
 @dataclass
 class Buying:

@@ -49,6 +49,6 @@ def _shares(states: Iterable[GroupState], lacking: int, ledger: Ledger) -> Mappi
 
 def _buy(key: GroupKey, count: int, story: str, landscape: Landscape, ledger: Ledger, basket: Basket) -> None:
     ledger.buy(key, count)
-    basket.add(key, nodes=count, pods=[], story=story)
+    basket.add(key, nodes=count, story=story)
     if key in landscape.fresh:
         landscape.imagined[key] += count

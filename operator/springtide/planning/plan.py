@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from springtide.api.nodepool_status import ScaleDownState, ScaleUpState
 from springtide.cluster.groups import FailureClass
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.cluster.snapshot import Backoff, OutstandingPurchase
+from springtide.cluster.snapshot import Backoff, OutstandingPurchase, Promise
 from springtide.scheduling.verdict import Misfit
 
 # --- why a group was not used for a pending shape --------------------------------------------------------------
@@ -106,7 +107,9 @@ class Purchase:
     max_size: int
     reason: PurchaseReason
     pods: tuple[PodRecord, ...] = ()
-    """The pods it is for; empty for BELOW_MINIMUM."""
+    """The pods it is for, node by node; empty for BELOW_MINIMUM."""
+    fills: tuple[int, ...] = ()
+    """How many of the pods, in their order, are for each node; nodes for the minimum are not in it."""
     chosen_by: str = ""
     """The expander chain's story, for users: "least-waste 0.12 (of 3 options)"."""
     hourly_cost: float | None = None
@@ -115,6 +118,14 @@ class Purchase:
     @property
     def count(self) -> int:
         return self.to_target - self.from_target
+
+    def promises(self, plan_id: str) -> Iterator[tuple[str, Promise]]:
+        """(uid of a pod, what it is promised) for all its pods. `plan_id`: the plan's that made the purchase."""
+        pods = iter(self.pods)
+        for number, count in enumerate(self.fills):
+            promise = Promise(self.pool, self.group, f"{plan_id}/{number}")
+            for pod in islice(pods, count):
+                yield pod.uid, promise
 
 
 @dataclass(frozen=True, slots=True)

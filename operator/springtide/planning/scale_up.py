@@ -5,8 +5,8 @@ policy that has an option for it (docs/decisions/003).
 
 Where pods have rules over zones, those that are bound are cut into lots by quotas (docs/decisions/009), and bought for
 together with all others. Only pods that others want near, and that may go anywhere, come in a round before: once they
-have a place, it is known where. When a lot cannot be served whole (a bound on sizes that several zones share), quotas are made
-again with what could be served as the most that may go there, so that no zone gets more than the others allow.
+have a place, it is known where. When a lot cannot be served whole (a bound on sizes that several zones share), quotas
+are made again with what could be served as the most that may go there, so that no zone gets more than the others allow.
 """
 
 from __future__ import annotations
@@ -188,14 +188,12 @@ class ScaleUp:
         for bought in outcome.bought:
             bought.offer.put(self.landscape, bought.key, bought.nodes)
             self.ledger.buy(bought.key, len(bought.nodes))
-            pods: list[PodRecord] = []
             for lot, taken in bought.lots.items():
                 number = attempt.lots[lot].number
-                pods += taken
                 self._used[number].add(bought.key)
                 self._served[number] += taken
                 self._left[number] = self._left[number].but_pods(taken)
-            self.basket.add(bought.key, nodes=len(bought.nodes), pods=pods, story=bought.story)
+            self.basket.add(bought.key, nodes=len(bought.nodes), fills=bought.fills(), story=bought.story)
 
     def _explain(self, quotas: Sequence[Quota | None]) -> None:
         for number, quota in enumerate(quotas):

@@ -24,7 +24,7 @@ from springtide.api.nodepool_status import GroupStatus, NodePoolStatus
 from springtide.cluster.groups import FailureClass, LaunchFailure
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase
+from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase, Promise
 from springtide.planning.plan import GroupPlan, Plan, PoolPlan
 from springtide.planning.upcoming import remembered
 from springtide.reporting.reporter import Remembered
@@ -132,8 +132,8 @@ class Memories:
         """By pool name."""
         self.refusals: dict[tuple[str, str], LaunchFailure] = {}
         """By (pool, group): the last purchase that the cloud refused outright. Planning sees it as a launch failure."""
-        self.promised: dict[str, tuple[str, str]] = {}
-        """By uid of a pending pod: (pool, group) of the purchase that was made for it."""
+        self.promised: dict[str, Promise] = {}
+        """By uid of a pending pod that a purchase was made for."""
         self._refused_at: dict[tuple[PodShape, str], datetime] = {}
         self._uids: dict[str, str] = {}
         self._known: dict[tuple[str, str], GroupPlan] = {}
@@ -156,9 +156,9 @@ class Memories:
             if name in self.by_pool and pool.groups:
                 self.by_pool[name] = self.by_pool[name].after_plan(pool)
         pending = {pod.uid for verdict in plan.pending for pod in verdict.pods}
-        self.promised = {uid: key for uid, key in self.promised.items() if uid in pending}
+        self.promised = {uid: promise for uid, promise in self.promised.items() if uid in pending}
         for purchase in plan.purchases:
-            self.promised.update((pod.uid, (purchase.pool, purchase.group)) for pod in purchase.pods)
+            self.promised.update(purchase.promises(plan.id))
         self._known = {
             (name, group.group): group for name, pool in plan.pools.items() for group in pool.groups
         }

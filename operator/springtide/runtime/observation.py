@@ -16,7 +16,7 @@ from springtide.cluster.groups import LaunchFailure, NodeGroup, PoolListing, Poo
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import LeaseRecord
 from springtide.cluster.shape import PodShape
-from springtide.cluster.snapshot import PoolView, RemovalInFlight, Snapshot
+from springtide.cluster.snapshot import PoolView, Promise, RemovalInFlight, Snapshot
 from springtide.reporting.phrases import elapsed
 from springtide.runtime.memory import PoolMemory
 from springtide.runtime.pools import policy_views, pool_views
@@ -37,7 +37,7 @@ def observe(
     memories: Mapping[str, PoolMemory],
     refusals: Mapping[tuple[str, str], LaunchFailure],
     in_flight: InFlight,
-    promised: Mapping[str, tuple[str, str]],
+    promised: Mapping[str, Promise],
     recently_refused: frozenset[tuple[PodShape, str]],
     unneeded: Mapping[str, datetime],
     timed: Collection[str],

@@ -356,7 +356,7 @@ def after_acknowledgement(world: Snapshot, made: Plan) -> Snapshot:
                 groups.append(each)
         return replace(owner, groups=tuple(groups), memory=memory, last_scale_up=NOW)
 
-    promised = {pod.uid: (p.pool, p.group) for p in made.purchases for pod in p.pods}
+    promised = {uid: promise for p in made.purchases for uid, promise in p.promises(made.id)}
     pools = tuple(grown(each) for each in world.pools)
     return replace(world, pools=pools, promised=promised, plan_id="plan-2")
 
