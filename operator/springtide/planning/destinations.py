@@ -6,7 +6,7 @@ the others the filters are asked, pod by pod, in both views of the removal (plan
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -119,16 +119,15 @@ class Destinations:
             self._told = self._simulation.fork()
             for index in self._withdrawn:
                 self._told.withdraw(index)
-            arrivals: defaultdict[PodShape, IntArray] = defaultdict(self._none_arrived)
+            # By node number, not an array over all nodes for each shape: thousands of those are 100 MiB.
+            arrivals: defaultdict[PodShape, Counter[int]] = defaultdict(Counter)
             for search, position, count in self._room.journal:
-                arrivals[search.shape][self._room.nodes[position]] += count
+                arrivals[search.shape][int(self._room.nodes[position])] += count
             for shape, counts in arrivals.items():
-                indices = np.flatnonzero(counts)
-                self._told.place_at(shape, indices, counts[indices])
+                moved = sorted((index, count) for index, count in counts.items() if count)
+                indices, added = np.array(moved, dtype=np.int64).reshape(-1, 2).T
+                self._told.place_at(shape, indices, added)
         return self._told
-
-    def _none_arrived(self) -> IntArray:
-        return np.zeros(self._simulation.size, dtype=np.int64)
 
     def _search(self, shape: PodShape) -> Search:
         known = self._searches.get(shape)
