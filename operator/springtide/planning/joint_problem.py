@@ -98,20 +98,45 @@ class Stage:
     def _free(self, resource: str) -> list[int]:
         return [int(self.catalog.free_on(kind.keys, resource).min()) for kind in self.kinds]
 
+    def rough_bound(self, counts: Mapping[int, int]) -> float:
+        """So many pods of each lot cost no less per hour, wherever they go: what they ask of one resource, bought where
+        that is cheapest. Weaker than the optimiser's bounds, and quick however many lots and kinds there are."""
+        items = [number for number, count in counts.items() if count]
+        if not items or not self.kinds:
+            return 0.0
+        demands, capacities = self._amounts([self.lots[number].demand.shape for number in items])
+        asked = np.array([counts[number] for number in items], dtype=np.float64) @ demands
+        prices = np.array([kind.price for kind in self.kinds], dtype=np.float64)
+        each = np.divide(
+            prices[:, np.newaxis], capacities, out=np.full(capacities.shape, np.inf), where=capacities > 0
+        )
+        cheapest = each.min(axis=0)
+        return float(np.max(asked * np.where(np.isfinite(cheapest), cheapest, 0.0)))
+
     def _fits(self, items: Sequence[int], shapes: Sequence[PodShape]) -> BoolArray:
-        admits = np.ones((len(items), len(self.kinds)), dtype=np.bool_)
+        """(items, types)"""
+        keys = [key for kind in self.kinds for key in kind.keys]
+        first = np.cumsum([0, *(len(kind.keys) for kind in self.kinds[:-1])])
+        admits: BoolArray = np.logical_and.reduceat(self.catalog.fits_on(keys, shapes), first, axis=1)
+        admits &= self._in_cells(items)
+        for row, number in enumerate(items):
+            closed = self.lots[number].demand.closed_pools
+            if closed:
+                admits[row] &= [closed.isdisjoint(key[0] for key in kind.keys) for kind in self.kinds]
         for column, kind in enumerate(self.kinds):
             daemons = set(np.flatnonzero(self.rulebook.marks_of(kind.candidate.fresh.daemon_shapes)).tolist())
-            admits[:, column] = self.catalog.fits_on(kind.keys, shapes).all(axis=1)
-            for row, number in enumerate(items):
-                lot = self.lots[number]
-                if (
-                    (lot.cell is not None and lot.cell != kind.cell)
-                    or any(key[0] in lot.demand.closed_pools for key in kind.keys)
-                    or not daemons.isdisjoint(self.rulebook.rule(shapes[row]).clear)
-                ):
-                    admits[row, column] = False
+            if daemons:
+                admits[:, column] &= [daemons.isdisjoint(self.rulebook.rule(shape).clear) for shape in shapes]
         return admits
+
+    def _in_cells(self, items: Sequence[int]) -> BoolArray:
+        """(items, types) Which kinds lie in the cell that an item is bound to."""
+        nowhere = -1
+        bound = [self.lots[number].cell for number in items]
+        wanted = np.array([nowhere if cell is None else cell for cell in bound])
+        lies_in = np.array([nowhere if kind.cell is None else kind.cell for kind in self.kinds])
+        in_cell: BoolArray = (wanted == nowhere)[:, np.newaxis] | (wanted[:, np.newaxis] == lies_in)
+        return in_cell
 
     def _conflicts(self, shapes: Sequence[PodShape]) -> set[tuple[int, int]]:
         """Pairs of items of which one asks for a row to be empty that the other marks."""
