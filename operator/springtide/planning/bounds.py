@@ -16,6 +16,11 @@ from springtide.scheduling.questions import (
 )
 
 
+def has_rules(shape: PodShape) -> bool:
+    """Whether it asks about other pods at all."""
+    return bool(shape.pod_affinity or shape.pod_anti_affinity or shape.spread)
+
+
 def spreads_over_domains(shape: PodShape) -> list[SpreadConstraint]:
     """Its hard spreads over anything but single nodes."""
     return [constraint for constraint in shape.spread if constraint.topology_key != HOSTNAME_LABEL]
@@ -38,9 +43,9 @@ def near_question(shape: PodShape) -> Question:
 
 def is_bound(shape: PodShape) -> bool:
     """Whether the shape has a rule over domains."""
-    if not (shape.pod_affinity or shape.pod_anti_affinity or shape.spread):
-        return False
-    return bool(spreads_over_domains(shape) or apart_over_domains(shape) or near_over_domains(shape))
+    return has_rules(shape) and bool(
+        spreads_over_domains(shape) or apart_over_domains(shape) or near_over_domains(shape)
+    )
 
 
 def topology_keys(shapes: Iterable[PodShape]) -> frozenset[str]:

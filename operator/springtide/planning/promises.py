@@ -16,9 +16,10 @@ import numpy as np
 
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.appraisal import Appraisal
+from springtide.planning.bounds import has_rules
 from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.expanders import choose
-from springtide.planning.landscape import Landscape
+from springtide.planning.landscape import Landscape, imagined_prefix
 from springtide.planning.limits import Ledger
 from springtide.planning.offers import Offer
 from springtide.planning.pending import Demand, closed_to_some
@@ -54,9 +55,12 @@ class Promises:
         for state in states:
             if state.key in self.landscape.arriving or self.landscape.imagined[state.key]:
                 by_policy[state.pool.policy].append(state)
-        for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.name)):
-            self._keep_by(policy, by_policy[policy.name])
-        self._anywhere()
+        if any(has_rules(demand.shape) for demand in self._left):
+            self._by_rules([state for each in by_policy.values() for state in each])
+        else:
+            for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.name)):
+                self._keep_by(policy, by_policy[policy.name])
+            self._anywhere()
         return tuple(demand for demand in self._left if demand.count)
 
     def _keep_by(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
@@ -135,6 +139,24 @@ class Promises:
             if self._left[number].count and where.any():
                 self._place(number, where)
 
+    def _by_rules(self, states: Sequence[GroupState]) -> None:
+        """Where pods ask about other pods, nodes to come are like any others: all are added, and pods go where the
+        filters let them, the largest first. Even a ready node may let them in by now, since those that are expected
+        elsewhere count; and who has a place may let others in."""
+        simulation, imagined = self.landscape.simulation, self.landscape.imagined
+        for key in (state.key for state in states if imagined[state.key]):
+            simulation.add_nodes(self.landscape.fresh[key], imagined[key], prefix=imagined_prefix(key))
+            imagined[key] = 0
+        asking = sorted(range(len(self._left)), key=lambda number: -_weight(self._left[number]))
+        before = -1
+        while before != (left := sum(self._left[number].count for number in asking)):
+            before = left
+            for number in asking:
+                ruled = has_rules(self._left[number].shape)
+                where = ~self.landscape.settled
+                self._place(number, np.ones_like(where) if ruled else where)
+            asking = [n for n in asking if self._left[n].count and has_rules(self._left[n].shape)]
+
     def _place(self, number: int, where: BoolArray) -> None:
         demand, simulation = self._left[number], self.landscape.simulation
         placement = simulation.place(demand.shape, demand.count, only=where)
@@ -143,6 +165,11 @@ class Promises:
             outcome = PendingOutcome.FITS_EXISTING if all_ready else PendingOutcome.FITS_UPCOMING
             self.verdicts.append(fits(self.landscape, demand, placement, outcome))
             self._left[number] = demand.without(placement.placed)
+
+
+def _weight(demand: Demand) -> int:
+    """How large its pods are, a cpu weighing as much as 4 GiB."""
+    return demand.shape.requests.get("cpu", 0) + (demand.shape.requests.get("memory", 0) >> 22)
 
 
 def share_of_node(demand: Demand, fresh: FreshNode) -> float:
