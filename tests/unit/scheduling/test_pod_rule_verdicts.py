@@ -8,6 +8,7 @@ from springtide.cluster.records import NodeRecord
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
 from springtide.scheduling.nominated import feasible_beside_nominated, misfit_beside_nominated
+from springtide.scheduling.objections import objections, rejections
 from springtide.scheduling.selector_text import selector_text
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
@@ -135,3 +136,10 @@ def test_selectors_as_users_write_them(selector: LabelSelector | None, text: str
 def test_a_long_selector_is_cut_off() -> None:
     long = LabelSelector((requirement("app", *(f"v{i}" * 20 for i in range(50))),))
     assert len(selector_text(long)) == 200
+
+
+def test_a_node_that_stands_alone_is_not_asked_where_other_pods_are() -> None:
+    alone = of("a")
+    clingy = shape({"cpu": 9000}, pod_affinity=NEAR_WEB)
+    assert [misfit.plugin for misfit in objections(alone, clingy, 0)] == [Plugin.NODE_RESOURCES_FIT]
+    assert rejections(alone, clingy).tolist() == [1]
