@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.replay import Recording, Replay, replaying
+from benchmarks.recording import Recording
+from benchmarks.replay import Replay, replaying
 from benchmarks.result import Result, machine
 from springtide.cluster.access import Access
 from springtide.cluster.kube import KubeClient

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.memory import cpu_seconds, status_mib, until
-from benchmarks.replay import Recording, Replay, replaying
+from benchmarks.recording import Recording
+from benchmarks.replay import Replay, replaying
 from benchmarks.result import Result, machine
 
 EVENTS_PER_SECOND: Final = 100
