@@ -34,8 +34,9 @@ from springtide.scheduling.packing import Packing
 
 _MOST_PAIRS = 8_000
 """Items times types up to which a greedy plan gets the better of the two bounds: it takes some 30 ms here."""
-_MOST_CONSIDERED = 200_000
-"""The same up to which it gets either: beyond, even putting the problem together takes longer than the plan."""
+_MOST_CONSIDERED = 100_000
+"""The same, or types times types, up to which it gets either: beyond, even putting the problem together takes longer than
+the plan."""
 _ROUNDING = 1 - 1e-9
 """Cheaper by less than this is not cheaper."""
 
@@ -249,7 +250,7 @@ class _Replanning:
         counts: Counter[int] = Counter()
         for each in self.turn.bought:
             counts.update({lot: len(pods) for lot, pods in each.lots.items()})
-        if len(counts) * len(stage.kinds) > _MOST_CONSIDERED:
+        if max(len(counts), len(stage.kinds)) * len(stage.kinds) > _MOST_CONSIDERED:
             return PlannedCost(planned=cost, lower_bound=min(stage.rough_bound(counts), cost))
         problem = stage.problem(counts)
         if problem is None:

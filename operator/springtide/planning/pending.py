@@ -43,8 +43,11 @@ class Demand:
 
     def but_pods(self, pods: Iterable[PodRecord]) -> Demand:
         """Without these of its pods."""
+        pods = tuple(pods)
+        if self.pods[: len(pods)] == pods:  # as nearly always: the first in the queue are served first
+            return self.without(len(pods)) if pods else self
         gone = {pod.uid for pod in pods}
-        return replace(self, pods=tuple(pod for pod in self.pods if pod.uid not in gone)) if gone else self
+        return replace(self, pods=tuple(pod for pod in self.pods if pod.uid not in gone))
 
 
 def closed_to_some(demands: Iterable[Demand]) -> frozenset[str]:

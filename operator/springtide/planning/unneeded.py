@@ -73,6 +73,8 @@ def find(
             kept.append(spare.verdict(BlockReason.MIN_SIZE_REACHED, detail=at_min))
         else:
             victims.append(spare)
+    if not victims:
+        return Found(unneeded=(), kept=tuple(kept), victims=(), entangled=False)
     if landscape.simulation.size * _effort(victims) > max_examined:
         victims = rotated(victims, since=since, now=now)
     simulation = _simulation(victims, landscape)
