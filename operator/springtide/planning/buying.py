@@ -7,7 +7,7 @@ expander chain chooses one; it is counted. Nothing but the ledger and the lots c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -15,11 +15,13 @@ import numpy as np
 
 from springtide.api.settings import Expander
 from springtide.cluster.records import PodRecord
+from springtide.cluster.shape import PodShape, SpreadConstraint
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.appraisal import Appraisal
 from springtide.planning.balancing import Bin as BalanceBin
 from springtide.planning.balancing import spread
 from springtide.planning.catalog import Candidate, Catalog
+from springtide.planning.census import PodCensus
 from springtide.planning.expanders import Choice, choose
 from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey
@@ -32,7 +34,7 @@ from springtide.planning.shortlist import Shortlist, is_plain
 from springtide.planning.sites import pack_on_sites
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.packing import Packing, pack
-from springtide.scheduling.rules import Rulebook
+from springtide.scheduling.rules import NewNodes, Rulebook
 
 
 def greedy_form(policy: PolicyView) -> PolicyView:
@@ -80,10 +82,13 @@ class Buying:
     bought: list[Bought] = field(default_factory=list)
     left: list[Demand] = field(default_factory=list)
     """What no group could help, by lot."""
+    _new_nodes: list[NewNodes] = field(default_factory=list)
     _offered: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.left = [lot.demand for lot in self.lots]
+        self._rules_at_first = self.rulebook
+        self._fresh_nodes = PodCensus(self.catalog.side_by_side[0])
 
     def buy(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
         """Buy from these groups of the policy whatever its expanders choose."""
@@ -170,6 +175,10 @@ class Buying:
 
     def accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, site by site; count them, and take their pods."""
+        if self._rules_at_first.asks_elsewhere:
+            self._new_nodes += self._as_new(offer)
+            self.rulebook = self._rules_at_first.after(self._new_nodes)
+            self._offered.clear()
         for keys, nodes in offer.nodes_by_site():
             bins = [self._balance_bin(key) for key in keys]
             queue = iter(nodes)
@@ -177,6 +186,23 @@ class Buying:
                 part = tuple(islice(queue, share))
                 self.ledger.buy(key, share)
                 self.bought.append(Bought(key, offer, part, self._take(offer, part), choice.story))
+
+    def uneven(self) -> frozenset[SpreadConstraint]:
+        """Hard spreads over hostnames that do not hold over all that was bought."""
+        return self._rules_at_first.uneven(self._new_nodes)
+
+    def _as_new(self, offer: Offer) -> Iterator[NewNodes]:
+        """The offer's nodes, as the rules of pods on other nodes see them."""
+        _, index = self.catalog.side_by_side
+        number = index[offer.candidate.keys[0]]
+
+        def looked_at(shape: PodShape, constraint: SpreadConstraint) -> bool:
+            return bool(self._fresh_nodes.eligible(shape, constraint)[number])
+
+        daemons = [(shape, 1) for shape in offer.candidate.fresh.daemon_shapes]
+        for each in offer.packing.bins:
+            pods = [(offer.shapes[place], count) for place, count in each.contents]
+            yield NewNodes(each.nodes, self._rules_at_first.marks_on([*daemons, *pods]), looked_at)
 
     def _balance_bin(self, key: GroupKey) -> BalanceBin[GroupKey]:
         return BalanceBin(key, self.ledger.target(key), self.ledger.room(key).nodes, pool=key[0])

@@ -10,14 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
+import re2
 import yaml
 
-from springtide.planning.pattern_syntax import PatternError
-from springtide.planning.patterns import Pattern, compiled
-
 MAX_PATTERNS: Final = 512
+_MAX_MEMORY: Final = 1 << 20
+"""Bytes that one compiled expression may take; larger ones are refused."""
+
+
+class Pattern(Protocol):
+    """A compiled regular expression of RE2: matched in linear time, so no text that a user writes can hold up a pass."""
+
+    def search(self, text: str) -> object | None: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Priorities:
         """The highest priority with a pattern that the group's id matches; None: there is none."""
         if group not in self._known:
             self._known[group] = next(
-                (lvl for lvl, patterns in self.levels if any(p.found_in(group) for p in patterns)),
+                (lvl for lvl, patterns in self.levels if any(p.search(group) is not None for p in patterns)),
                 None,
             )
         return self._known[group]
@@ -101,9 +107,22 @@ def _pattern(node: yaml.Node) -> Pattern:
         raise _at(node, "write a regular expression")
     text = "" if node.tag == "tag:yaml.org,2002:null" else str(node.value)
     try:
-        return compiled(text)
-    except PatternError as error:
-        raise _at(node, f"{text!r} is no regular expression: {error}") from error
+        pattern: Pattern = re2.compile(text, _OPTIONS)
+    except re2.error as error:
+        # The library gives RE2's own words as bytes.
+        why = error.args[0].decode(errors="replace")
+        raise _at(node, f"{text!r} is no regular expression: {why}") from error
+    return pattern
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MAX_MEMORY
+    return options
+
+
+_OPTIONS: Final = _options()
 
 
 def _constructed(node: yaml.Node) -> object:

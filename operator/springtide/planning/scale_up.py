@@ -146,6 +146,12 @@ class ScaleUp:
         self._commit(attempt)
 
     def _attempt(self, lots: Sequence[Lot], rulebook: Rulebook, terrain: Terrain | None) -> Buying:
+        """One attempt; a second one if nodes bought last would break a spread over those bought first."""
+        attempt = self._decided(lots, rulebook, terrain)
+        uneven = attempt.uneven()
+        return self._decided(lots, rulebook.careful(uneven), terrain) if uneven else attempt
+
+    def _decided(self, lots: Sequence[Lot], rulebook: Rulebook, terrain: Terrain | None) -> Buying:
         self._rounds += 1
         attempt = Buying(
             catalog=self.catalog,

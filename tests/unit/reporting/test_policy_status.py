@@ -27,7 +27,7 @@ def conditions_of(view: PolicyView, before: tuple[Condition, ...] = ()) -> tuple
         (
             "10: [spot]\n20: ['*[']",
             "False",
-            "spec.priorities: line 2: '*[' is no regular expression: * repeats nothing; until that is mended the "
+            "spec.priorities: line 2: '*[' is no regular expression: no argument for repetition operator: *; until that is mended the "
             "expander priority rules nothing out",
         ),
     ],
