@@ -23,7 +23,6 @@ from springtide.planning.balancing import spread
 from springtide.planning.catalog import Candidate, Catalog
 from springtide.planning.census import PodCensus
 from springtide.planning.expanders import Choice, choose
-from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey
 from springtide.planning.limits import Ledger
 from springtide.planning.lots import Lot
@@ -157,7 +156,7 @@ class Buying:
         """Candidates whose nodes are equal for plain pods share a packing that none of them lacks the room for."""
         demands = [(self.left[number].shape, self.left[number].count) for number in asking]
         alike = (
-            node_size(candidate.fresh),
+            candidate.fresh.size,
             tuple((id(shape), count) for shape, count in demands),
         )
         known = self.packings.get(alike)

@@ -7,8 +7,9 @@ one resource more, however many shapes it concerns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -75,6 +76,7 @@ NOBODY: Final = EmptyCluster()
 class SpreadRule:
     """On no node more of the counted pods than on the emptiest one plus the skew."""
 
+    constraint: SpreadConstraint
     row: int
     """Where the counted pods are marked."""
     own_row: int
@@ -92,6 +94,27 @@ class SpreadRule:
         elif self.floor.least is not None:
             least = min(least, self.floor.least)
         return least + self.max_skew + (0 if self.counts_itself else 1)
+
+    def beside(self, shape: PodShape, bought: Sequence[NewNodes]) -> SpreadRule:
+        """The rule on further nodes, beside these."""
+        seen = [nodes for nodes in bought if nodes.looked_at(shape, self.constraint)]
+        if not seen:
+            return self
+        row = self.own_row if self.counts_itself else self.row
+        least = min(nodes.marks.get(row, 0) for nodes in seen)
+        if self.floor.least is not None:
+            least = min(least, self.floor.least)
+        return replace(self, floor=Floor(least, self.floor.domains + sum(nodes.count for nodes in seen)))
+
+    def holds(self, shape: PodShape, bought: Sequence[NewNodes]) -> bool:
+        """Whether it can come about on these nodes, with the spreading pods first or with all counted ones."""
+        seen = [nodes for nodes in bought if nodes.looked_at(shape, self.constraint)]
+        total = sum(nodes.count for nodes in seen)
+        return not seen or any(
+            max(marks) <= self.level(min(marks), new_nodes=total)
+            for row in (self.own_row, self.row)
+            for marks in ([nodes.marks.get(row, 0) for nodes in seen],)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +154,17 @@ PLAIN: Final = Rule()
 
 
 @dataclass(frozen=True, slots=True)
+class NewNodes:
+    """Equal nodes that were bought a step before: they bind the pods of the next."""
+
+    count: int
+    marks: Mapping[int, int]
+    """Row -> marks on each."""
+    looked_at: Callable[[PodShape, SpreadConstraint], bool]
+    """Whether they are eligible for a spread of the shape."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
     """The rules of some shapes among each other."""
 
@@ -145,6 +179,63 @@ class Rulebook:
     def rule(self, shape: PodShape) -> Rule:
         """PLAIN for shapes that neither ask nor are asked for anything."""
         return self._rules.get(shape, PLAIN)
+
+    def marks_on(self, pods: Iterable[tuple[PodShape, int]]) -> Mapping[int, int]:
+        """Row -> marks on a node that has so many pods of each of these shapes."""
+        marks: Counter[int] = Counter()
+        for shape, count in pods:
+            for row in self.rule(shape).marks:
+                marks[row] += count
+        return marks
+
+    @property
+    def asks_elsewhere(self) -> bool:
+        """Whether some rule depends on what is on other nodes."""
+        return any(rule.spreads or rule.gathers for rule in self._rules.values())
+
+    def after(self, bought: Sequence[NewNodes]) -> Rulebook:
+        """The rules for pods that are packed on further nodes, beside these."""
+        return Rulebook(
+            rows=self.rows,
+            _rules={
+                shape: replace(
+                    rule,
+                    gathers=rule.gathers and not any(rule.near in nodes.marks for nodes in bought),
+                    spreads=tuple(spread.beside(shape, bought) for spread in rule.spreads),
+                )
+                if rule.spreads or rule.gathers
+                else rule
+                for shape, rule in self._rules.items()
+            },
+        )
+
+    def uneven(self, bought: Sequence[NewNodes]) -> frozenset[SpreadConstraint]:
+        """The spreads that do not hold when all these nodes are up: those bought first knew nothing of the last."""
+        checked = {
+            (spread, shape)
+            for shape, rule in self._rules.items()
+            for spread in rule.spreads
+            if spread.counts_itself and any(spread.row in nodes.marks for nodes in bought)
+        }
+        return frozenset(spread.constraint for spread, shape in checked if not spread.holds(shape, bought))
+
+    def careful(self, constraints: Set[SpreadConstraint]) -> Rulebook:
+        """Rules that let no node have more of these spreads' pods than if another one had none."""
+        return Rulebook(
+            rows=self.rows,
+            _rules={
+                shape: replace(
+                    rule,
+                    spreads=tuple(
+                        replace(each, floor=replace(each.floor, least=0))
+                        if each.constraint in constraints
+                        else each
+                        for each in rule.spreads
+                    ),
+                )
+                for shape, rule in self._rules.items()
+            },
+        )
 
     def marks_of(self, shapes: Sequence[PodShape]) -> IntArray:
         """(rows,) The marks on a node that has one pod of each of these."""
@@ -239,6 +330,7 @@ class _Compiler:
         for question, constraint in self._spreads(shape):
             number = self._knows.number(question)
             yield SpreadRule(
+                constraint=constraint,
                 row=self._selected(number),
                 own_row=self._selected(number) if has_near else self._spreading(number),
                 max_skew=constraint.max_skew,

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -225,69 +227,57 @@ def test_plain_pods_fill_up_and_keep_zones_even() -> None:
 
 
 def arrangement(made: Plan, world: Snapshot) -> list[Place]:
-    """The cluster and the bought nodes, with the pods bought for on any of them that holds them, first fit by shape."""
+    """The cluster and the bought nodes, each with the pods that it was bought for."""
     groups = {each.id: each for pool_ in world.pools for each in pool_.groups}
+    running = world.picture.pods_by_node
     places = [
-        Place(each.labels, each.allocatable, [p.shape for p in world.picture.pods_by_node.get(each.name, ())])
+        Place(each.labels, each.allocatable, [p.shape for p in running.get(each.name, ())])
         for each in world.picture.nodes
     ]
     for purchase in made.purchases:
         made_of = groups[purchase.group].template
         assert made_of is not None
-        places += [
-            Place({**made_of.labels, HOSTNAME_LABEL: f"{purchase.group}-{n}"}, made_of.allocatable)
-            for n in range(purchase.count)
-        ]
+        pods = iter(purchase.pods)
+        for number, count in enumerate(purchase.fills):
+            labels = {**made_of.labels, HOSTNAME_LABEL: f"{purchase.group}-{number}"}
+            planned = [each.shape for each in islice(pods, count)]
+            places.append(Place(labels, made_of.allocatable, planned=planned))
     return places
 
 
-def zones_hold(made: Plan, world: Snapshot) -> list[PodShape]:
-    """Pods that cannot be bound in the zone they were bought for: zones as one big node each."""
-    groups = {each.id: each for pool_ in world.pools for each in pool_.groups}
-    big = {"cpu": 10**9, "memory": 10**15, "pods": 10**6}
-    places: dict[str, Place] = {}
-    for each in world.picture.nodes:
-        zone = each.labels[ZONE]
-        place = places.setdefault(zone, Place({ZONE: zone, HOSTNAME_LABEL: zone}, big))
-        place.running.extend(p.shape for p in world.picture.pods_by_node.get(each.name, ()))
-    for purchase in made.purchases:
-        made_of = groups[purchase.group].template
-        assert made_of is not None
-        zone = made_of.labels[ZONE]
-        place = places.setdefault(zone, Place({ZONE: zone, HOSTNAME_LABEL: zone}, big))
-        place.planned.extend(each.shape for each in purchase.pods)
-    return stranded(list(places.values()))
-
-
 @st.composite
-def worlds(draw: st.DrawFn) -> Snapshot:
+def worlds(draw: st.DrawFn, *keys: str) -> Snapshot:
+    """A group for each zone, some with a full node; pods with rules over these keys."""
     zones = draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True))
     groups: list[NodeGroup] = []
     nodes = []
     running: dict[str, Sequence[PodRecord]] = {}
     for zone in zones:
         names = [f"n-{zone}"] if draw(st.booleans()) else []
-        groups.append(
-            in_zone(zone, nodes=names, max_size=draw(st.integers(0, 6)), made_of=zonal(zone, cpu=10))
-        )
+        most, made_of = draw(st.integers(0, 6)), zonal(zone, cpu=10)
+        groups.append(in_zone(zone, nodes=names, max_size=most, made_of=made_of))
         for name in names:
             labels = {ZONE: zone, HOSTNAME_LABEL: name}
             nodes.append(node(name, labels=labels, allocatable={"cpu": 10, "memory": 10, "pods": 110}))
-            running[name] = [pod(each) for each in (app("x", 10), *draw(st.lists(plain_apps, max_size=2)))]
-    shapes = draw(st.lists(apps(ZONE, ports=(0,)), min_size=1, max_size=4))
+            running[name] = [pod(each) for each in (app("x", 10), *draw(st.lists(idle_apps, max_size=2)))]
+    shapes = draw(st.lists(apps(*keys, sane=len(keys) > 1), min_size=1, max_size=4))
     pods = [each for shape in shapes for each in waiting(draw(st.integers(1, 9)), shape)]
     max_size = draw(st.one_of(st.none(), st.integers(1, 8)))
     return snapshot(pool("general", *groups, max_size=max_size), nodes=nodes, pods=running, waiting=pods)
 
 
-plain_apps = st.builds(app, st.sampled_from(("a", "b", "c")), st.just(0))
+idle_apps = st.builds(app, st.sampled_from(("a", "b", "c")), st.just(0))
 
 
-@settings(max_examples=150, deadline=None)
-@given(worlds())
-def test_what_is_bought_for_can_be_bound_in_its_zone(world: Snapshot) -> None:
+@pytest.mark.parametrize("keys", [(ZONE,), (ZONE, HOSTNAME_LABEL)], ids=["zones", "zones and nodes"])
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_whoever_is_bought_for_can_be_bound_where_it_was_planned(
+    keys: tuple[str, ...], data: st.DataObject
+) -> None:
+    world = data.draw(worlds(*keys))
     made = plan(world)
-    assert zones_hold(made, world) == []
+    assert stranded(arrangement(made, world)) == []
     times = Counter(each.uid for purchase in made.purchases for each in purchase.pods)
     assert not [uid for uid, count in times.items() if count > 1]
-    assert all(purchase.count <= len(purchase.pods) for purchase in made.purchases)
+    assert all(0 not in purchase.fills for purchase in made.purchases)

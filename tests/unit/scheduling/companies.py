@@ -53,8 +53,13 @@ def app(
     )
 
 
-def apps(*keys: str, ports: tuple[int, ...] = (0, 0, 0, 80)) -> st.SearchStrategy[PodShape]:
-    """Shapes with rules over these topology keys, and one of the host ports (0: none)."""
+def apps(
+    *keys: str, ports: tuple[int, ...] = (0, 0, 0, 80), sane: bool = False
+) -> st.SearchStrategy[PodShape]:
+    """Shapes with rules over these topology keys, and one of the host ports (0: none).
+
+    `sane`: spreads count the pods that have them, as those of workloads do; else they may count others only.
+    """
     names = st.sampled_from(APPS)
     some = st.lists(names, min_size=1, max_size=2, unique=True)
     over = st.sampled_from(keys)
@@ -70,7 +75,7 @@ def apps(*keys: str, ports: tuple[int, ...] = (0, 0, 0, 80)) -> st.SearchStrateg
         st.integers(1, 3),
         st.sampled_from((1, 1, 2, 3)),
     )
-    return st.builds(
+    shapes = st.builds(
         app,
         names,
         st.integers(1, 5),
@@ -80,3 +85,8 @@ def apps(*keys: str, ports: tuple[int, ...] = (0, 0, 0, 80)) -> st.SearchStrateg
         anti=rarely(terms),
         spreads=rarely(spreads),
     )
+    return shapes.filter(_counts_itself) if sane else shapes
+
+
+def _counts_itself(shape: PodShape) -> bool:
+    return all(each.selector is not None and each.selector.matches(shape.labels) for each in shape.spread)
