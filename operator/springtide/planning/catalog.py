@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from springtide.cluster.shape import PodShape
-from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey
 from springtide.planning.readiness import GroupState
 from springtide.scheduling.admission import admitted, admitted_room
@@ -145,7 +144,7 @@ class Catalog:
     def _smallest(self, keys: Sequence[GroupKey]) -> FreshNode:
         """A node that holds no more than one of any of these groups: similar ones differ by a few percent."""
         first = self._fresh[keys[0]]
-        if len({node_size(self._fresh[key]) for key in keys}) == 1:
+        if len({self._fresh[key].size for key in keys}) == 1:
             return first
         allocatable: dict[str, int] = {}
         for resource in first.allocatable:

@@ -25,15 +25,6 @@ MAX_COMPARED: Final = 16
 """Other pools that a pool's status speaks of."""
 
 
-def node_size(fresh: FreshNode) -> tuple[object, ...]:
-    """Nodes equal in this hold the same pods, as far as those fit them at all."""
-    return (
-        tuple(sorted(fresh.capacity.items())),
-        tuple(sorted(fresh.allocatable.items())),
-        tuple(sorted(shape.number for shape in fresh.daemon_shapes)),
-    )
-
-
 @dataclass(frozen=True)
 class Families:
     """The families of one policy's groups."""
@@ -50,7 +41,7 @@ class Families:
         if is_atomic(state.pool):
             return state.key
         if not self.policy.spec.balance_similar_pools or state.pool.name in self.closed_pools:
-            return (state.pool.name, node_size(self.fresh[state.key]))
+            return (state.pool.name, self.fresh[state.key].size)
         return self._families[state.key]
 
     @cached_property
@@ -63,7 +54,7 @@ class Families:
             fresh = self.fresh.get(state.key)
             if fresh is None or state.pool.name in self.closed_pools or is_atomic(state.pool):
                 continue
-            own = (state.pool.name, node_size(fresh))
+            own = (state.pool.name, fresh.size)
             if own not in known:
                 known[own] = self._join(state, Sample.of(fresh), oldest)
             families[state.key] = known[own]
@@ -106,7 +97,7 @@ def _samples(pool: PoolView, fresh: Mapping[GroupKey, FreshNode]) -> Sequence[Sa
     for group in pool.groups:
         node = fresh.get((pool.name, group.id))
         if node is not None:
-            sizes.setdefault(node_size(node), Sample.of(node))
+            sizes.setdefault(node.size, Sample.of(node))
     return tuple(sizes.values())
 
 

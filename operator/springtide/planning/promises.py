@@ -51,6 +51,8 @@ class Promises:
     ) -> tuple[Demand, ...]:
         """Place what fits; what is left, in order."""
         self._left = list(demands)
+        if not self.landscape.simulation.size and not self.landscape.imagined:
+            return tuple(demands)
         by_policy: defaultdict[str, list[GroupState]] = defaultdict(list)
         for state in states:
             if state.key in self.landscape.arriving or self.landscape.imagined[state.key]:

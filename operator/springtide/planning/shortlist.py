@@ -28,7 +28,7 @@ MAX_PACKED: Final = 1200
 """Shapes times candidates that are packed in one step, about a tenth of a second."""
 LEAST_PACKED: Final = 3
 """So many candidates are packed however many shapes there are: estimates can err."""
-MOST_PACKED: Final = 32
+MOST_PACKED: Final = 16
 """More candidates are not packed however few shapes there are."""
 _HOSTNAME: Final = "kubernetes.io/hostname"
 

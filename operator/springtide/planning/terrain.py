@@ -16,7 +16,6 @@ from springtide.planning.catalog import Catalog
 from springtide.planning.census import PodCensus
 from springtide.planning.eligibility import Refusal
 from springtide.planning.expanders import choose
-from springtide.planning.families import node_size
 from springtide.planning.landscape import GroupKey
 from springtide.planning.limits import Ledger
 from springtide.planning.offers import Offer
@@ -166,7 +165,7 @@ class Terrain:
 
     def _assortment(self, cell: int) -> frozenset[object]:
         return frozenset(
-            (node_size(self.catalog.fresh[key]), self._price_of.get(key)) for key in self.cells[cell].keys
+            (self.catalog.fresh[key].size, self._price_of.get(key)) for key in self.cells[cell].keys
         )
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -49,6 +49,15 @@ class FreshNode:
     """CSI driver -> how many of its volumes can be attached, as far as known."""
     daemon_shapes: tuple[PodShape, ...] = ()
     """One daemon pod of each is on every such node."""
+
+    @cached_property
+    def size(self) -> Hashable:
+        """Nodes equal in this hold the same pods, as far as those fit them at all."""
+        return (
+            tuple(sorted(self.capacity.items())),
+            tuple(sorted(self.allocatable.items())),
+            tuple(sorted(shape.number for shape in self.daemon_shapes)),
+        )
 
     @cached_property
     def alone(self) -> Simulation:

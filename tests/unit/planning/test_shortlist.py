@@ -81,7 +81,7 @@ def alone(app: str) -> PodShape:
 
 
 def test_a_few_candidates_are_all_packed() -> None:
-    assert len(promising([demand(shape(1000), 5)], Expander.LEAST_WASTE, groups=20)) == 20
+    assert len(promising([demand(shape(1000), 5)], Expander.LEAST_WASTE, groups=MOST_PACKED)) == MOST_PACKED
 
 
 def test_of_many_only_so_many_as_are_worth_the_time() -> None:
