@@ -28,6 +28,7 @@ class PodCensus:
         self._tallies = simulation.state.usage.tallies
         self._by_node: dict[Question, IntArray] = {}
         self._eligible: dict[Hashable, BoolArray] = {}
+        self._eligible_for: dict[tuple[PodShape, bool, bool], BoolArray] = {}
         self._spreads: dict[Hashable, Mapping[str, int]] = {}
 
     @property
@@ -80,6 +81,14 @@ class PodCensus:
     def eligible(self, shape: PodShape, constraint: SpreadConstraint) -> BoolArray:
         """(size,) Nodes that a spread of the shape looks at: with the keys of all its spreads, and not excluded by
         the constraint's policies. Not to be written to."""
+        # Asked for each shape at each step: by identity first, for what shapes have in common is long.
+        asker = (shape, constraint.honors_affinity, constraint.honors_taints)
+        known = self._eligible_for.get(asker)
+        if known is None:
+            known = self._eligible_for[asker] = self._eligible_alike(shape, constraint)
+        return known
+
+    def _eligible_alike(self, shape: PodShape, constraint: SpreadConstraint) -> BoolArray:
         who = _eligibility(shape, constraint)
         if who in self._eligible:
             return self._eligible[who]
