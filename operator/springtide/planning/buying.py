@@ -7,7 +7,7 @@ expander chain chooses one; it is counted. Nothing but the ledger and the lots c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -82,11 +82,11 @@ class Buying:
     left: list[Demand] = field(default_factory=list)
     """What no group could help, by lot."""
     _new_nodes: list[NewNodes] = field(default_factory=list)
+    _rules_now: Rulebook | None = None
     _offered: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.left = [lot.demand for lot in self.lots]
-        self._rules_at_first = self.rulebook
         self._fresh_nodes = PodCensus(self.catalog.side_by_side[0])
 
     def buy(self, policy: PolicyView, states: Sequence[GroupState]) -> None:
@@ -142,9 +142,7 @@ class Buying:
         if known is None or known[0] != state:
             if any(self.lots[number].cell is not None for number in asking):
                 lots = [(self.left[number], self.lots[number].cell) for number in asking]
-                packing = pack_on_sites(
-                    candidate, lots, ledger=self.ledger, room=room, rulebook=self.rulebook
-                )
+                packing = pack_on_sites(candidate, lots, ledger=self.ledger, room=room, rulebook=self._rules)
             else:
                 candidate = replace(candidate, cells=())
                 packing = self._packed(candidate, asking, room)
@@ -162,7 +160,7 @@ class Buying:
         known = self.packings.get(alike)
         if known is not None and known.nodes < room:
             return known
-        packing = pack(candidate.fresh, demands, max_nodes=room, rulebook=self.rulebook)
+        packing = pack(candidate.fresh, demands, max_nodes=room, rulebook=self._rules)
         if packing.nodes < room and all(is_plain(shape) for shape, _ in demands):
             self.packings[alike] = packing
         return packing
@@ -174,9 +172,9 @@ class Buying:
 
     def accept(self, offer: Offer, choice: Choice) -> None:
         """Spread the nodes over the candidate's groups, site by site; count them, and take their pods."""
-        if self._rules_at_first.asks_elsewhere:
-            self._new_nodes += self._as_new(offer)
-            self.rulebook = self._rules_at_first.after(self._new_nodes)
+        if self.rulebook.asks_elsewhere:
+            self._new_nodes.append(self._as_new(offer))
+            self._rules_now = None
             self._offered.clear()
         for keys, nodes in offer.nodes_by_site():
             bins = [self._balance_bin(key) for key in keys]
@@ -188,9 +186,9 @@ class Buying:
 
     def uneven(self) -> frozenset[SpreadConstraint]:
         """Hard spreads over hostnames that do not hold over all that was bought."""
-        return self._rules_at_first.uneven(self._new_nodes)
+        return self.rulebook.uneven(self._new_nodes)
 
-    def _as_new(self, offer: Offer) -> Iterator[NewNodes]:
+    def _as_new(self, offer: Offer) -> NewNodes:
         """The offer's nodes, as the rules of pods on other nodes see them."""
         _, index = self.catalog.side_by_side
         number = index[offer.candidate.keys[0]]
@@ -199,9 +197,20 @@ class Buying:
             return bool(self._fresh_nodes.eligible(shape, constraint)[number])
 
         daemons = [(shape, 1) for shape in offer.candidate.fresh.daemon_shapes]
-        for each in offer.packing.bins:
-            pods = [(offer.shapes[place], count) for place, count in each.contents]
-            yield NewNodes(each.nodes, self._rules_at_first.marks_on([*daemons, *pods]), looked_at)
+        return self.rulebook.new_nodes(
+            (
+                (each.nodes, [*daemons, *((offer.shapes[place], count) for place, count in each.contents)])
+                for each in offer.packing.bins
+            ),
+            looked_at,
+        )
+
+    @property
+    def _rules(self) -> Rulebook:
+        """The rules for what is left, beside what was bought."""
+        if self._rules_now is None:
+            self._rules_now = self.rulebook.after(self._new_nodes) if self._new_nodes else self.rulebook
+        return self._rules_now
 
     def _balance_bin(self, key: GroupKey) -> BalanceBin[GroupKey]:
         return BalanceBin(key, self.ledger.target(key), self.ledger.room(key).nodes, pool=key[0])

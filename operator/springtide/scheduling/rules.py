@@ -7,7 +7,7 @@ one resource more, however many shapes it concerns.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -101,7 +101,7 @@ class SpreadRule:
         if not seen:
             return self
         row = self.own_row if self.counts_itself else self.row
-        least = min(nodes.marks.get(row, 0) for nodes in seen)
+        least = min(nodes.least.get(row, 0) for nodes in seen)
         if self.floor.least is not None:
             least = min(least, self.floor.least)
         return replace(self, floor=Floor(least, self.floor.domains + sum(nodes.count for nodes in seen)))
@@ -111,9 +111,9 @@ class SpreadRule:
         seen = [nodes for nodes in bought if nodes.looked_at(shape, self.constraint)]
         total = sum(nodes.count for nodes in seen)
         return not seen or any(
-            max(marks) <= self.level(min(marks), new_nodes=total)
+            max(nodes.most.get(row, 0) for nodes in seen)
+            <= self.level(min(nodes.least.get(row, 0) for nodes in seen), new_nodes=total)
             for row in (self.own_row, self.row)
-            for marks in ([nodes.marks.get(row, 0) for nodes in seen],)
         )
 
 
@@ -155,11 +155,13 @@ PLAIN: Final = Rule()
 
 @dataclass(frozen=True, slots=True)
 class NewNodes:
-    """Equal nodes that were bought a step before: they bind the pods of the next."""
+    """Nodes that were bought a step before: they bind the pods of the next."""
 
     count: int
-    marks: Mapping[int, int]
-    """Row -> marks on each."""
+    least: Mapping[int, int]
+    """Row -> marks on the node that has the fewest; none where the row is missing."""
+    most: Mapping[int, int]
+    """Row -> marks on the node that has the most."""
     looked_at: Callable[[PodShape, SpreadConstraint], bool]
     """Whether they are eligible for a spread of the shape."""
 
@@ -180,13 +182,28 @@ class Rulebook:
         """PLAIN for shapes that neither ask nor are asked for anything."""
         return self._rules.get(shape, PLAIN)
 
-    def marks_on(self, pods: Iterable[tuple[PodShape, int]]) -> Mapping[int, int]:
-        """Row -> marks on a node that has so many pods of each of these shapes."""
-        marks: Counter[int] = Counter()
-        for shape, count in pods:
-            for row in self.rule(shape).marks:
-                marks[row] += count
-        return marks
+    def new_nodes(
+        self,
+        bins: Iterable[tuple[int, Iterable[tuple[PodShape, int]]]],
+        looked_at: Callable[[PodShape, SpreadConstraint], bool],
+    ) -> NewNodes:
+        """Nodes by bin: how many, and how many pods of which shapes on each."""
+        marked: defaultdict[int, list[int]] = defaultdict(list)
+        nodes = kinds = 0
+        for count, pods in bins:
+            marks: Counter[int] = Counter()
+            for shape, number in pods:
+                for row in self.rule(shape).marks:
+                    marks[row] += number
+            for row, number in marks.items():
+                marked[row].append(number)
+            nodes, kinds = nodes + count, kinds + 1
+        return NewNodes(
+            count=nodes,
+            least={row: min(numbers) for row, numbers in marked.items() if len(numbers) == kinds},
+            most={row: max(numbers) for row, numbers in marked.items()},
+            looked_at=looked_at,
+        )
 
     @property
     def asks_elsewhere(self) -> bool:
@@ -200,7 +217,7 @@ class Rulebook:
             _rules={
                 shape: replace(
                     rule,
-                    gathers=rule.gathers and not any(rule.near in nodes.marks for nodes in bought),
+                    gathers=rule.gathers and not any(rule.near in nodes.most for nodes in bought),
                     spreads=tuple(spread.beside(shape, bought) for spread in rule.spreads),
                 )
                 if rule.spreads or rule.gathers
@@ -215,7 +232,7 @@ class Rulebook:
             (spread, shape)
             for shape, rule in self._rules.items()
             for spread in rule.spreads
-            if spread.counts_itself and any(spread.row in nodes.marks for nodes in bought)
+            if spread.counts_itself and any(spread.row in nodes.most for nodes in bought)
         }
         return frozenset(spread.constraint for spread, shape in checked if not spread.holds(shape, bought))
 
