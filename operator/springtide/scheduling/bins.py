@@ -206,6 +206,8 @@ class OpenBins:
 
     def _fill(self, number: int, count: int, room: IntArray) -> int:
         """Fill open bins in order; the one where the pods run out is split."""
+        if count == 1:
+            return self._fill_one(number, room)
         placement = first_fit(np.minimum(room, count) * self._nodes, count)
         if not placement.placed:
             return 0
@@ -219,6 +221,15 @@ class OpenBins:
         parts.append((int(self._nodes[last]) - full_nodes - parts[1][0], 0))
         self._split(last, number, [part for part in parts if part[0]])
         return placement.placed
+
+    def _fill_one(self, number: int, room: IntArray) -> int:
+        """One pod on the first node that takes it: the same for less."""
+        index = int((room > 0).argmax()) if len(room) else 0
+        if not len(room) or room[index] <= 0:
+            return 0
+        rest = int(self._nodes[index]) - 1
+        self._split(index, number, [(1, 1), (rest, 0)] if rest else [(1, 1)])
+        return 1
 
     def _deal(self, number: int, count: int) -> int:
         """Deal the pods out over open bins, to the nodes with the fewest counted pods first."""
