@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from devcluster.api import Api, ApiError, Object
+from devcluster.api import Api, ApiError, Object, wait_for
 
 FAKE_NODE_ANNOTATION = "kwok.x-k8s.io/node"
 """kwok manages the nodes that carry this annotation with the value ``fake``, and no others."""
@@ -99,7 +99,10 @@ async def silence(api: Api, name: str) -> Object:
     """Let the kubelet die without a word: no heartbeat any more, pods neither start nor end.
 
     The node becomes NotReady (status Unknown) when `ControlPlaneOptions.node_lease_seconds` have passed. kwok leaves
-    a node alone whose lease another holds, until the lease expires; this one never does.
+    a node alone whose lease another holds, until the lease expires; this one never does. The first heartbeat is waited
+    for: a node may be Ready a moment before it.
     """
+    lease = f"{LEASES}/{name}"
+    await wait_for(lambda: api.find(lease), timeout=20, what=f"the first heartbeat of {name}")
     stolen = {"holderIdentity": "nobody", "leaseDurationSeconds": 2**31 - 1}
-    return await api.patch(f"{LEASES}/{name}", {"spec": stolen})
+    return await api.patch(lease, {"spec": stolen})

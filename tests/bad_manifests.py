@@ -322,8 +322,8 @@ BAD_NODEPOOLS = (
     ),
     Bad(
         id="field of a later release",
-        manifest=nodepool(weight=10),
-        field="spec.weight",
+        manifest=nodepool(headroom={"pods": 10}),
+        field="spec.headroom",
         remedy="",
         server="unknown field",
     ),

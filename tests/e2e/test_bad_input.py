@@ -502,17 +502,16 @@ async def forwarding(port: int, *, to: str) -> AsyncIterator[None]:
 
 # --- pods that no group can hold ----------------------------------------------------------------------------------
 
-CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
 SPREAD = {
     "maxSkew": 1,
-    "topologyKey": "topology.kubernetes.io/zone",
+    "topologyKey": "example.com/rack",
     "whenUnsatisfiable": "DoNotSchedule",
     "labelSelector": {"matchLabels": {"spread": "yes"}},
 }
-APART = {
-    "podAntiAffinity": {
+NEAR = {
+    "podAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": [
-            {"labelSelector": {"matchLabels": {"apart": "yes"}}, "topologyKey": "kubernetes.io/hostname"}
+            {"labelSelector": {"matchLabels": {"app": "absent"}}, "topologyKey": "kubernetes.io/hostname"}
         ]
     }
 }
@@ -533,17 +532,13 @@ UNHELPED: dict[str, tuple[dict[str, Any], str]] = {
         {"nodeSelector": {"topology.kubernetes.io/zone": "us-east-1f"}},
         "node selector or affinity does not match (topology.kubernetes.io/zone=us-east-1f)",
     ),
-    "topology spread": (
+    "a spread over what no node has": (
         {"labels": {"spread": "yes"}, "topologySpreadConstraints": [SPREAD]},
-        "PodTopologySpread (topologySpreadConstraints with DoNotSchedule) is not simulated yet",
+        "the node has no label example.com/rack, by which pods (",
     ),
-    "anti-affinity": (
-        {"labels": {"apart": "yes"}, "affinity": APART},
-        "InterPodAffinity (required pod affinity or anti-affinity) is not simulated yet",
-    ),
-    "a volume": (
-        {"volumes": [CLAIM]},
-        "VolumeBinding (volumes that tie it to some nodes) is not simulated yet",
+    "affinity to a pod that is not there": (
+        {"affinity": NEAR},
+        "affinity: no such pod (app=absent) in kubernetes.io/hostname",
     ),
 }
 

@@ -131,7 +131,7 @@ async def test_a_human_cordon_survives_a_rollback(world: World) -> None:
     assert (await world.api.get(path))["spec"]["unschedulable"] is True
 
 
-async def _blocked_by(world: World, pool: str, words: str) -> Manifest:
+async def blocked_by(world: World, pool: str, words: str) -> Manifest:
     """Wait until the pool's only node is a candidate held by something whose description has these words."""
 
     async def said() -> Manifest | None:
@@ -183,7 +183,7 @@ async def test_every_drain_rule_keeps_the_node_and_is_named(world: World, rule: 
     else:
         await world.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     async with world.operator():
-        candidate = await _blocked_by(world, pool, rule)
+        candidate = await blocked_by(world, pool, rule)
         assert name in candidate["blockedBy"]
     assert world.mutations(group) == []
 
@@ -206,7 +206,7 @@ async def test_a_disruption_budget_keeps_the_node_and_is_named(world: World) -> 
 
     await world.until(counted, "the disruption controller")
     async with world.operator():
-        await _blocked_by(world, pool, "NotEnoughPdb")
+        await blocked_by(world, pool, "NotEnoughPdb")
     assert world.mutations(group) == []
     pod = (await world.pods(app))[0]["metadata"]["name"]
     eviction = {

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from devcluster.cloud.failures import NoCapacity
 from tests.e2e.test_scale_down import QUICK, bare_pod
-from tests.e2e.world import OWN, Manifest, World
+from tests.e2e.world import OWN, Manifest, World, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -225,8 +225,44 @@ async def test_describe_of_a_pod_says_why_it_waits(world: World) -> None:
         (pod,) = await world.until(made, "the pod")
         event = await ours(world, "pod", pod["metadata"]["name"], "NotTriggerScaleUp", "default")
     assert event["message"] == (
-        f"pod didn't trigger scale-up: 1 group: needs 64 cpu, a fresh node has 4 free [{pool}/{group}]"
+        f"pod didn't trigger scale-up: 1 group: needs 64 cpu, a fresh node has 4 free [{pool}/{group}]; "
+        f"nearest is {pool}/{group}: it would do if the pod requested at most 4 cpu instead of 64"
     )
+
+
+async def test_pods_that_are_stuck_stand_in_the_policys_status_until_they_are_helped(world: World) -> None:
+    policy, place = await world.policy(), unique("place")
+    small = await world.group(instance_type="m5.large", labels={"place": place})
+    tainted = await world.group(labels={"place": place}, taints={"dedicated": "batch:NoSchedule"})
+    pools = [await world.pool(group, policy=policy) for group in (small, tainted)]
+    async with world.operator():
+        # One change is nearer than two: the large nodes would do if their taint were tolerated.
+        app = await world.deployment(2, cpu="3", memory="12Gi", nodeSelector={"place": place})
+        nearest = (
+            f"nearest is {pools[1]}/{tainted}: it would do if the pod tolerated dedicated=batch:NoSchedule"
+        )
+
+        async def stuck() -> Manifest:
+            told = (await world.policy_status(policy)).get("stuckPods", [])
+            return next((one for one in told if one["count"] == 2), {})
+
+        said = await world.until(stuck, "the pods among the stuck")
+        names = {f"default/{pod['metadata']['name']}" for pod in await world.pods(app)}
+        assert said["pod"] in names
+        assert said["reason"].endswith(nearest)
+        for name in names:
+            event = await ours(world, "pod", name.partition("/")[2], "NotTriggerScaleUp", "default")
+            assert event["message"].endswith(nearest)
+        toleration = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}
+        change = {"template": {"spec": {"tolerations": [toleration]}}}
+        await world.api.patch(f"/apis/apps/v1/namespaces/default/deployments/{app}", {"spec": change})
+
+        async def none() -> bool:
+            return not (await world.policy_status(policy)).get("stuckPods")
+
+        await world.until(none, "nobody to be stuck any more")
+        await world.running(app, 2)
+    assert world.raises(small) == []
 
 
 async def test_the_log_tells_the_plan_before_what_became_of_it(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,10 @@ QUICK = (
     "--delay-after-taint=200ms",
 )
 """Flags of every operator here: the clouds are read often, so that tests are short."""
+
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 
 HARD_TAINT = "ToBeDeletedByClusterAutoscaler"
 SOFT_TAINT = "DeletionCandidateOfClusterAutoscaler"
@@ -141,6 +146,21 @@ class World:
 
         return await wait_for(all_run, timeout=timeout, what=f"{count} running pods of {app}")
 
+    async def refused(self, app: str, count: int, *, timeout: float = 30) -> None:
+        """Wait until the scheduler has refused exactly so many pods of the app."""
+
+        async def all_refused() -> bool:
+            conditions = [c for pod in await self.pods(app) for c in pod["status"].get("conditions", ())]
+            return [c.get("reason") for c in conditions].count("Unschedulable") == count
+
+        await wait_for(all_refused, timeout=timeout, what=f"{count} refused pods of {app}")
+
+    async def pods_by(self, topology: str, app: str) -> Counter[str]:
+        """How many pods of the app are in each domain, by the domain's name; all must be bound."""
+        nodes = await self.api.items("/api/v1/nodes")
+        domains = {node["metadata"]["name"]: node["metadata"]["labels"].get(topology, "") for node in nodes}
+        return Counter(domains[pod["spec"]["nodeName"]] for pod in await self.pods(app))
+
     async def nodes(self, group: str) -> list[Manifest]:
         return await self.api.items("/api/v1/nodes", labelSelector=f"group={group}")
 
@@ -154,6 +174,11 @@ class World:
 
     async def node_pool(self, name: str) -> Manifest:
         return await self.api.get(f"{OWN}/nodepools/{name}")
+
+    async def policy_status(self, name: str) -> Manifest:
+        """Empty as long as there is none."""
+        found: Manifest = (await self.api.get(f"{OWN}/autoscalerpolicies/{name}")).get("status", {})
+        return found
 
     async def condition(
         self, pool: str, kind: str, status: str, *, reason: str | None = None, timeout: float = 20

@@ -52,6 +52,8 @@ def misfit(verdict: Misfit) -> str:
         return _shortage(verdict)
     if verdict.plugin is Plugin.NODE_VOLUME_LIMITS:
         return _too_many_volumes(verdict)
+    if _claim_is_missing(verdict):
+        return _MISFITS[Plugin.VOLUME_BINDING].format(subject=verdict.subject)
     if verdict.plugin in _BETWEEN_PODS:
         return broken_rule(verdict)
     if verdict.plugin is Plugin.NOT_MODELLED:
@@ -93,6 +95,11 @@ def _shortage(verdict: Misfit) -> str:
 def _too_many_volumes(verdict: Misfit) -> str:
     more = f"a fresh node takes {max(0, verdict.free)} more"
     return f"attaches {_volumes(verdict.requested)} of {verdict.subject}, {more}"
+
+
+def _claim_is_missing(verdict: Misfit) -> bool:
+    """VolumeRestrictions is the first of the scheduler's plugins to look at claims, so it is the one that misses them."""
+    return verdict.plugin is Plugin.VOLUME_RESTRICTIONS and verdict.subject.endswith("does not exist")
 
 
 def _volumes(count: int) -> str:
@@ -174,7 +181,7 @@ def _change(verdict: Misfit) -> str:
         return f"the pod attached at most {_volumes(max(0, verdict.free))} of {verdict.subject}"
     if verdict.plugin in _BETWEEN_PODS:
         return kept_rule(verdict)
-    change = _CHANGES.get(verdict.plugin)
+    change = _CHANGES.get(Plugin.VOLUME_BINDING if _claim_is_missing(verdict) else verdict.plugin)
     return change.format(subject=verdict.subject) if change else f"not for this: {misfit(verdict)}"
 
 
@@ -183,6 +190,9 @@ _CHANGES = {
     Plugin.NODE_AFFINITY: "its nodes matched {subject}",
     Plugin.NODE_PORTS: "host port {subject} were not taken there",
     Plugin.NODE_NAME: "the pod did not ask for the node {subject}",
+    Plugin.VOLUME_RESTRICTIONS: "its volumes were free ({subject})",
+    Plugin.VOLUME_BINDING: "its volumes could be bound there ({subject})",
+    Plugin.VOLUME_ZONE: "its volumes were there ({subject})",
 }
 
 

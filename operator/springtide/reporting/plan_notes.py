@@ -19,12 +19,12 @@ def plan_notes(plan: Plan, before: Plan | None, snapshot: Snapshot) -> Iterator[
     yield from _purchases(plan)
     yield from _finished(plan, snapshot)
     yield from _new_candidates(plan, before)
-    if not _clouds_unread(snapshot):
+    if not clouds_unread(snapshot):
         yield from _not_triggered(plan)
     yield from _dry_run(plan, before)
 
 
-def _clouds_unread(snapshot: Snapshot) -> bool:
+def clouds_unread(snapshot: Snapshot) -> bool:
     """Whether some pool's groups are not known yet, so that "no group can hold it" would be said too early."""
     return any(
         problem.reason == Reason.NOT_LISTED_YET for view in snapshot.pools for problem in view.problems

@@ -23,7 +23,7 @@ from springtide.cluster.snapshot import PolicyView, Snapshot
 from springtide.planning.plan import PendingOutcome, Plan, PlannedCost
 from springtide.planning.priorities import read_priorities
 from springtide.reporting import phrases
-from springtide.reporting.plan_notes import summary
+from springtide.reporting.plan_notes import clouds_unread, summary
 from springtide.reporting.pool_status import price
 
 _LONGEST: Final = 1024
@@ -59,7 +59,7 @@ def policy_status(
             summary=summary(facts.plan)[:1024],
         ),
         cost=_cost(facts.plan.costs.get(policy.name), before.cost),
-        stuck_pods=_stuck(facts.plan),
+        stuck_pods=before.stuck_pods if clouds_unread(facts.snapshot) else _stuck(facts.plan),
         last_probe_time=before.last_probe_time,
         conditions=_conditions(policy, facts, before.conditions),
     )

@@ -11,6 +11,7 @@ from springtide.planning.plan import (
     BlockReason,
     GroupRefusal,
     GroupVerdict,
+    NearestMiss,
     NodeVerdict,
     PendingOutcome,
     PendingVerdict,
@@ -103,6 +104,16 @@ def test_a_pod_that_keeps_its_node_is_named_with_rule_and_code(pod_block: PodBlo
             "unknown nodes: set spec.template",
             id="the detail says it all",
         ),
+        pytest.param(
+            group(misfit=Misfit(Plugin.VOLUME_RESTRICTIONS, subject="claim data-0 does not exist")),
+            "volumes cannot be bound: claim data-0 does not exist",
+            id="the plugin for volumes in use is the first to miss a claim",
+        ),
+        pytest.param(
+            group(misfit=Misfit(Plugin.VOLUME_RESTRICTIONS, subject="ReadWriteOncePod claim shop/data")),
+            "volumes are not free: ReadWriteOncePod claim shop/data",
+            id="a volume in use",
+        ),
         pytest.param(group(refusal=GroupRefusal.PAUSED, detail="mode Paused"), "paused", id="or nothing new"),
     ],
 )
@@ -123,6 +134,27 @@ def test_what_is_nearest_to_helping_comes_first() -> None:
         "1 group: needs 8 cpu, a fresh node has 4 free [general/c]; "
         "2 groups: node selector or affinity does not match (zone=b) [general/a, general/b]"
     )
+
+
+@pytest.mark.parametrize(
+    ("plugin", "subject", "change"),
+    [
+        (
+            Plugin.VOLUME_RESTRICTIONS,
+            "ReadWriteOncePod claim shop/data",
+            "its volumes were free (ReadWriteOncePod claim shop/data)",
+        ),
+        (
+            Plugin.VOLUME_RESTRICTIONS,
+            "claim data does not exist",
+            "its volumes could be bound there (claim data does not exist)",
+        ),
+        (Plugin.VOLUME_ZONE, "zone in (b)", "its volumes were there (zone in (b))"),
+    ],
+)
+def test_what_would_have_to_be_otherwise_with_volumes(plugin: Plugin, subject: str, change: str) -> None:
+    miss = NearestMiss(pool="general", group="asg-a", misfits=(Misfit(plugin, subject=subject),))
+    assert phrases.nearest_miss(miss) == f"nearest is general/asg-a: it would do if {change}"
 
 
 def test_without_any_group_that_is_said() -> None:
