@@ -95,6 +95,8 @@ class Means:
     """(ask's index, its constraint) -> (cells,) where others may get nodes that are eligible for the constraint."""
     choose: Callable[[Sequence[int], Sequence[int]], int]
     """(asks that must be together, cells that could hold them) -> the cell to prefer; both not empty."""
+    keyless: Callable[[str], str]
+    """Topology key -> why no new node will have such a label."""
     obstacle: Callable[[str, str], str]
     """(topology key, domain) -> why no group can add nodes there; empty: nothing is known."""
 
@@ -137,7 +139,9 @@ class _Allotter:
         room = np.minimum(self.means.capacity(number), count)
         if not room.any():
             return Quota({}, left=count)
-        room, why = self._near_room(number, room)
+        room, why = self._room_with_keys(shape, room)
+        if room.any():
+            room, why = self._near_room(number, room)
         room, why = self._apart_room(shape, room, why)
         if not room.any():
             return Quota({}, left=count, why=why)
@@ -175,6 +179,14 @@ class _Allotter:
         planned = self._planned.get(question)
         return self._nothing() if planned is None else planned
 
+    def _room_with_keys(self, shape: PodShape, room: IntArray) -> tuple[IntArray, str]:
+        """The room on nodes that will have every label by which the pods are to be spread, or brought together."""
+        for key in (*near_over_domains(shape), *(each.topology_key for each in spreads_over_domains(shape))):
+            room = room * self._has(key)
+            if not room.any():
+                return room, self.means.keyless(key)
+        return room, ""
+
     # --- affinity -------------------------------------------------------------------------------------------
 
     def _near_room(self, number: int, room: IntArray) -> tuple[IntArray, str]:
@@ -186,7 +198,6 @@ class _Allotter:
         near = near_question(shape)
         planned = self._of(self._knows.number(near))
         counts = {key: self._counted(key, self.census.near(near, key), planned) for key in keys}
-        room = room * np.logical_and.reduce([self._has(key) for key in keys])
         if any(sum(count.values()) for count in counts.values()):
             for key, count in counts.items():
                 room = room * self._in_domains(key, {value for value, pods in count.items() if pods})
@@ -267,7 +278,6 @@ class _Allotter:
         key = constraint.topology_key
         levels = self._levels(number, constraint)
         codes = self._values(key)
-        room = room * np.array([value is not None for value in codes])
         if levels is None:
             return self._by_load(count, room), ""
         counts, existing = levels
@@ -316,7 +326,6 @@ class _Allotter:
         shares = self._nothing()
         rules: list[tuple[SpreadConstraint, dict[str, int], bool]] = []
         for constraint in spreads:
-            room = room * self._has(constraint.topology_key)
             levels = self._levels(number, constraint)
             if levels is not None:
                 rules.append((constraint, levels[0], self._counts_itself(shape, constraint)))

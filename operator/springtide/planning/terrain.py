@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from springtide.planning.pending import Demand, closed_to_some
 from springtide.planning.quotas import Ask, Cell, Means
 from springtide.planning.readiness import GroupState
 from springtide.scheduling.arrays import BoolArray, IntArray
+
+
+_ZONE_LABELS: Final = frozenset({"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,13 @@ class Terrain:
 
     def means(self) -> Means:
         """What quotas ask of the groups."""
-        return Means(capacity=self.capacity, shared=self.shared, choose=self.chosen, obstacle=self.obstacle)
+        return Means(
+            capacity=self.capacity,
+            shared=self.shared,
+            choose=self.chosen,
+            keyless=self.keyless,
+            obstacle=self.obstacle,
+        )
 
     # --- capacity -------------------------------------------------------------------------------------------
 
@@ -177,6 +187,14 @@ class Terrain:
         }
 
     # --- obstacles ------------------------------------------------------------------------------------------
+
+    def keyless(self, topology_key: str) -> str:
+        """Why no group's new nodes are known to have a label."""
+        wide = [state.group for _, states in self.turns for state in states if len(state.group.zones) > 1]
+        if topology_key in _ZONE_LABELS and wide:
+            zones = ", ".join(wide[0].zones)
+            return f"the cloud picks the zone: group {wide[0].id} spans {zones}; use one group for each zone"
+        return f"no group adds nodes with the label {topology_key}"
 
     def obstacle(self, topology_key: str, domain: str) -> str:
         """Why no more nodes come to a domain: what holds its groups back, or that there is none."""

@@ -217,6 +217,13 @@ def test_pods_that_repel_others_share_no_zone_with_them() -> None:
     assert sum(served(made).values()) == 6
 
 
+def test_of_a_group_over_several_zones_the_cloud_picks_the_zone() -> None:
+    wide = replace(group("wide"), zones=("a", "b"))
+    made = plan(snapshot(pool("general", wide), waiting=waiting(6, SPREAD)))
+    assert not made.purchases
+    assert why(made) == "the cloud picks the zone: group wide spans a, b; use one group for each zone"
+
+
 def test_plain_pods_fill_up_and_keep_zones_even() -> None:
     pods = [*waiting(6, SPREAD), *waiting(30, app("plain", 1000))]
     made = plan(snapshot(pool("general", *ABC), waiting=pods))
