@@ -25,7 +25,6 @@ from springtide.planning.quotas import Ask, Cell, Means
 from springtide.planning.readiness import GroupState
 from springtide.scheduling.arrays import BoolArray, IntArray
 
-
 _ZONE_LABELS: Final = frozenset({"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"})
 
 
