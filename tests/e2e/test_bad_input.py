@@ -534,11 +534,11 @@ UNHELPED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a spread over what no node has": (
         {"labels": {"spread": "yes"}, "topologySpreadConstraints": [SPREAD]},
-        "the node has no label example.com/rack, by which pods (",
+        "rules between pods leave them no place there: no group adds nodes with the label example.com/rack",
     ),
     "affinity to a pod that is not there": (
         {"affinity": NEAR},
-        "affinity: no such pod (app=absent) in kubernetes.io/hostname",
+        "rules between pods leave them no place there: no new node will have the pods that its affinity asks for",
     ),
 }
 

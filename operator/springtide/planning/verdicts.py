@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal
@@ -19,6 +19,10 @@ from springtide.planning.pending import Demand
 from springtide.planning.plan import GroupRefusal, GroupVerdict, PendingOutcome, PendingVerdict
 from springtide.planning.readiness import GroupState
 from springtide.planning.scale_up import Served
+
+_NOT_NEAR: Final = "no new node will have the pods that its affinity asks for, or room beside them"
+"""Of pods that must share a node with others: they fit a fresh node, which is judged without any pods, but none of those
+that could be bought."""
 
 
 class GroupVerdicts(Sequence[GroupVerdict]):
@@ -129,6 +133,7 @@ class _Judge:
         room = self._room(state.key)
         if room.refusal is not None:
             return Refusal(room.refusal, room.detail)
+        why = why or (_NOT_NEAR if demand.shape.pod_affinity else "")
         return Refusal(GroupRefusal.POD_RULES, why) if why else Refusal(GroupRefusal.NOT_CHOSEN)
 
     def _room(self, key: GroupKey) -> Room:

@@ -167,11 +167,17 @@ def nearest_miss(miss: NearestMiss) -> str:
     """What would have to change for a group to hold the pod: "nearest is general/asg-a: it would do if …"."""
     changes = [_change(misfit) for misfit in miss.misfits]
     if miss.refusal is not None:
-        changes.append(f"it could grow ({_refusal(miss.refusal, miss.detail)})")
+        changes.append(_growth(miss.refusal, miss.detail))
     where = f"nearest is {miss.pool}/{miss.group}"
     if len(changes) <= MAX_CHANGES:
         return f"{where}: it would do if {' and '.join(changes)}"
     return f"{where}: it would do if {', '.join(changes[:MAX_CHANGES])} and {len(changes) - MAX_CHANGES} more"
+
+
+def _growth(refusal: GroupRefusal, detail: str) -> str:
+    if refusal is GroupRefusal.POD_RULES:
+        return f"rules between pods left them a place there{_about(detail)}"
+    return f"it could grow ({_refusal(refusal, detail)})"
 
 
 def _change(verdict: Misfit) -> str:

@@ -17,7 +17,7 @@ from springtide.cluster.groups import FailureClass, NodeGroup, Template
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import Backoff, GroupMemory, Snapshot
-from springtide.planning.plan import PendingOutcome, Plan
+from springtide.planning.plan import GroupRefusal, PendingOutcome, Plan
 from springtide.planning.planner import plan
 from springtide.scheduling.nodes import HOSTNAME_LABEL
 from tests.unit.planning.world import LONG_AGO, NOW, group, node, pod, policy, pool, snapshot, template
@@ -115,6 +115,21 @@ def test_a_zone_that_cannot_grow_keeps_the_others_down_and_is_named() -> None:
     assert served(made) == {"g-a": 1, "g-b": 1}
     assert left(made) == 7
     assert "zone c cannot grow: group g-c: InBackoff until 12:05:00" in why(made)
+
+
+@pytest.mark.parametrize(
+    ("key", "why_not"),
+    [
+        (ZONE, "no pod that its affinity asks for is anywhere"),
+        (HOSTNAME_LABEL, "no new node will have the pods that its affinity asks for, or room beside them"),
+    ],
+)
+def test_pods_to_be_near_others_that_are_not_there_are_told_so(key: str, why_not: str) -> None:
+    lonely = app("web", 1000, affinity=(near("absent", key=key),))
+    made = plan(snapshot(pool("general", *ABC), waiting=waiting(2, lonely)))
+    (verdict,) = made.pending
+    assert made.purchases == ()
+    assert {(told.refusal, told.detail) for told in verdict.groups} == {(GroupRefusal.POD_RULES, why_not)}
 
 
 def test_a_zone_that_does_not_exist_yet_and_could_take_little_is_left_out() -> None:

@@ -157,5 +157,23 @@ def test_what_would_have_to_be_otherwise_with_volumes(plugin: Plugin, subject: s
     assert phrases.nearest_miss(miss) == f"nearest is general/asg-a: it would do if {change}"
 
 
+@pytest.mark.parametrize(
+    ("refusal", "detail", "change"),
+    [
+        (GroupRefusal.MAX_REACHED, "max 8", "it could grow (max size reached (max 8))"),
+        (
+            GroupRefusal.POD_RULES,
+            "no group adds nodes with the label rack",
+            "rules between pods left them a place there (no group adds nodes with the label rack)",
+        ),
+    ],
+)
+def test_what_would_have_to_be_otherwise_with_a_group_that_may_not_grow(
+    refusal: GroupRefusal, detail: str, change: str
+) -> None:
+    miss = NearestMiss(pool="general", group="asg-a", refusal=refusal, detail=detail)
+    assert phrases.nearest_miss(miss) == f"nearest is general/asg-a: it would do if {change}"
+
+
 def test_without_any_group_that_is_said() -> None:
     assert phrases.not_triggered(unhelped()) == "there is no node group that could grow"
