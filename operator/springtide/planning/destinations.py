@@ -7,7 +7,7 @@ the others the filters are asked, pod by pod, in both views of the removal (plan
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +65,7 @@ class Destinations:
         self._room = Room(simulation, order)
         self._views = Views(simulation, shapes, imagined)
         self._searches: dict[PodShape, Search] = {}
+        self._shared: dict[Hashable, Search] = {}
         self._withdrawn: list[int] = []
         self._told: Simulation | None = None
         self._last_words: dict[PodShape, tuple[Sequence[int], Misfit | None]] = {}
@@ -132,9 +133,25 @@ class Destinations:
     def _search(self, shape: PodShape) -> Search:
         known = self._searches.get(shape)
         if known is None:
-            admitted = self._views.rules(shape).admitted
-            known = self._searches[shape] = self._room.search(shape, admitted)
+            known = self._searches[shape] = self._new_search(shape)
         return known
+
+    def _new_search(self, shape: PodShape) -> Search:
+        """Shapes that take the same, are let in at the same nodes, and leave no other trace have one in common."""
+        rules = self._views.rules(shape)
+        if rules.changing or rules.matters:
+            return self._room.search(shape, rules.admitted)
+        where = None if rules.admitted is None else rules.admitted.tobytes()
+        alike = (tuple(self._simulation.state.usage.axis.demand(shape)), where)
+        known = self._shared.get(alike)
+        if known is None:
+            known = self._shared[alike] = self._room.search(shape, rules.admitted)
+        return known
+
+
+def size(shape: PodShape) -> tuple[int, int, int]:
+    """Orders shapes by how hard their pods are to place."""
+    return (len(shape.requests), shape.requests.get("cpu", 0), shape.requests.get("memory", 0))
 
 
 def constrained(shape: PodShape) -> bool:

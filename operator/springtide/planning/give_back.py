@@ -145,11 +145,14 @@ def _context(
         return None
     context = known.get(owner.pool.name)
     if context is None:
-        context = known[owner.pool.name] = DrainContext(
+        settings = owner.pool.settings.scale_down
+        # Most pools have the same settings: what one has found out about a workload's pods holds for the others.
+        same = (each for each in known.values() if each.settings == settings)
+        context = known[owner.pool.name] = next(same, None) or DrainContext(
             now=situation.snapshot.now,
             workloads=situation.snapshot.picture.workloads,
             budgets=index,
-            settings=owner.pool.settings.scale_down,
+            settings=settings,
         )
     return context
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.planning.destinations import Destinations, Stuck
+from springtide.planning.destinations import Destinations, Stuck, size
 from springtide.planning.landscape import Landscape
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.simulation import Simulation
@@ -124,8 +124,4 @@ def _by_shape(pods: Sequence[PodRecord]) -> list[tuple[PodShape, list[PodRecord]
     alike: dict[PodShape, list[PodRecord]] = {}
     for pod in pods:
         alike.setdefault(pod.shape, []).append(pod)
-    return sorted(alike.items(), key=lambda entry: _size(entry[0]), reverse=True)
-
-
-def _size(shape: PodShape) -> tuple[int, int, int]:
-    return (len(shape.requests), shape.requests.get("cpu", 0), shape.requests.get("memory", 0))
+    return sorted(alike.items(), key=lambda entry: size(entry[0]), reverse=True)

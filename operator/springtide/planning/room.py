@@ -28,11 +28,12 @@ Spot = tuple[int, int]
 """(index of a node, number of pods placed there)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Search:
     """How far the search for places for one shape has come."""
 
     shape: PodShape
+    """One of those it is for: they are alike in all that placing their pods changes."""
     rows: tuple[tuple[IntArray, IntArray], ...]
     """(what is free of a resource by position, what a pod takes: an array without dimensions, which compares faster
     than a number) for each requested resource; for "pods" only if nothing is requested."""

@@ -123,8 +123,8 @@ class Views:
         admitted: BoolArray | None = None
         changing: list[Filter] = []
         for each in FILTERS:
-            mask = each.mask(shape, self._there.state)
-            if mask is None or self._adds_up(each, shape):
+            mask = None if self._adds_up(each) else each.mask(shape, self._there.state)
+            if mask is None:
                 continue
             if each.plugin in _FIXED:
                 admitted = mask if admitted is None else admitted & mask
@@ -137,7 +137,7 @@ class Views:
             matters=self._matters(shape),
         )
 
-    def _adds_up(self, each: Filter, shape: PodShape) -> bool:
+    def _adds_up(self, each: Filter) -> bool:
         """Whether comparing what is free with what a pod takes says the same as this filter."""
         if each.plugin is Plugin.NODE_VOLUME_LIMITS:
             return not self._shares_volumes
