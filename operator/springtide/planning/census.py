@@ -29,6 +29,7 @@ class PodCensus:
         self._by_node: dict[Question, IntArray] = {}
         self._eligible: dict[Hashable, BoolArray] = {}
         self._eligible_for: dict[tuple[PodShape, bool, bool], BoolArray] = {}
+        self._floors: dict[Hashable, Floor] = {}
         self._spreads: dict[Hashable, Mapping[str, int]] = {}
 
     @property
@@ -38,8 +39,15 @@ class PodCensus:
     # --- by node --------------------------------------------------------------------------------------------
 
     def floor(self, constraint: SpreadConstraint, shape: PodShape) -> Floor:
-        counts = self.spread(shape, constraint)
-        return Floor(least=min(counts.values(), default=None), domains=len(counts))
+        # By arrays: there are as many domains as nodes.
+        key = (spread_question(constraint, shape.namespace), _eligibility(shape, constraint))
+        known = self._floors.get(key)
+        if known is None:
+            eligible = self.eligible(shape, constraint)
+            codes = self._simulation.state.nodes.column(constraint.topology_key).codes[eligible]
+            sums = np.bincount(codes, weights=self._counted(key[0])[eligible])[np.unique(codes)]
+            known = self._floors[key] = Floor(int(sums.min()) if len(sums) else None, domains=len(sums))
+        return known
 
     def has_any(self, question: Question) -> bool:
         return bool(self._counted(question).any())
@@ -112,10 +120,9 @@ class PodCensus:
         """Domain -> pods on these nodes, for each domain that one of them is in."""
         column = self._simulation.state.nodes.column(key)
         nodes = nodes & (column.codes != ABSENT)
-        codes, first = np.unique(column.codes[nodes], return_index=True)
+        values = column.values()
         sums = np.bincount(column.codes[nodes], weights=counted[nodes], minlength=column.width)
-        where = np.flatnonzero(nodes)[first]
-        return {column.value(int(index)): int(sums[code]) for code, index in zip(codes, where, strict=True)}
+        return {values[code - 1]: int(sums[code]) for code in np.unique(column.codes[nodes]).tolist()}
 
 
 def _eligibility(shape: PodShape, constraint: SpreadConstraint) -> Hashable:

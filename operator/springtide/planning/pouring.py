@@ -42,6 +42,8 @@ class Water:
         return best
 
     def _over(self, domains: Sequence[str], count: int) -> dict[str, int]:
+        if not domains:
+            return {}
         counts = np.array([self.counts.get(value, 0) for value in domains], dtype=np.int64)
         growing = np.array([self.growing.get(value, 0) for value in domains], dtype=np.int64)
         if not self.counts_itself:

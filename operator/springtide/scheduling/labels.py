@@ -58,6 +58,10 @@ class LabelColumn:
         """The same column with further nodes at its end."""
         return LabelColumn(np.concatenate((self.codes, _encode(values, self._book))), self._book)
 
+    def values(self) -> list[str]:
+        """The values by code, from the first that is not ABSENT."""
+        return list(self._book)  # codes are given in the order of entry
+
     def value(self, index: int) -> str:
         """The value that the node with this index has; empty where it lacks the label."""
         code = int(self.codes[index])
