@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from springtide.cluster.access import kubeconfig as access
+from springtide.cluster.kube import KubeClient
+from springtide.cluster.watching import ClusterWatch
 from tests.e2e.world import ZONE, ZONES, Manifest, World, pod_spec, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -152,3 +157,44 @@ async def test_a_claim_that_does_not_exist_is_named_and_buys_nothing(world: Worl
         event = (await world.events(pod["metadata"]["name"], "NotTriggerScaleUp"))[-1]
         assert "3 groups: volumes cannot be bound: claim absent does not exist [" in event["message"]
     assert [world.raises(group) for group in groups.values()] == [[], [], []]
+
+
+def _cluster_object(kind: str, name: str, **rest: Any) -> Manifest:
+    return {"apiVersion": "storage.k8s.io/v1", "kind": kind, "metadata": {"name": name}, **rest}
+
+
+async def test_the_shipped_role_shows_all_that_volumes_and_affinity_hang_on(world: World) -> None:
+    name, storage = unique("seen"), await storage_class(world, zone=ZONES[0])
+    async with KubeClient(access(str(world.kubeconfig))) as client:
+        watch = ClusterWatch(client)
+        watch.start()
+        try:
+            async with asyncio.timeout(20):
+                await watch.synced()
+            claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": claim_spec(storage)}
+            await world.apply(claim | {"metadata": {"name": name, "namespace": "default"}})
+            made = await volume(world, claim=name, storage_class_name=storage, zone=ZONES[0])
+            await world.apply(_cluster_object("CSIDriver", name, spec={"attachRequired": False}))
+            # As the kubelet makes it before any driver has registered.
+            await world.apply(_cluster_object("CSINode", name, spec={"drivers": []}))
+            capacity = _cluster_object("CSIStorageCapacity", name, storageClassName=storage, capacity="1Gi")
+            capacity["metadata"]["namespace"] = "default"
+            await world.apply(capacity)
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            await world.apply(namespace)
+            seen = watch.state.volumes
+
+            async def all_seen() -> bool:
+                there = (
+                    seen.storage_class(storage),
+                    seen.claim("default", name),
+                    seen.volume(made),
+                    seen.drivers.get(("", name)),
+                    seen.csi_nodes.get(("", name)),
+                    seen.capacities.get(("default", name)),
+                )
+                return None not in there and name in watch.picture(now=datetime.now(tz=UTC)).namespaces
+
+            await world.until(all_seen, "everything to be seen")
+        finally:
+            await watch.stop()

@@ -1,4 +1,4 @@
-"""Watch events that do not look like the objects they are about."""
+"""Watch events that do not look like the objects they are about, and objects with null where a list is expected."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from springtide.cluster import decode
 from springtide.cluster.codec import EventType, RecordCodec
 from springtide.cluster.shape_table import ShapeTable
+from springtide.cluster.volumes import decode as of_volumes
+from springtide.cluster.volumes.wire import CsiNodeWire
 from springtide.cluster.wire import DaemonSetWire, PodWire
 
 POD = RecordCodec(PodWire, partial(decode.pod_record, shapes=ShapeTable()))
@@ -51,3 +53,15 @@ def test_what_comes_in_the_same_chunk_is_read_as_well() -> None:
     assert (first.type, first.key) == (EventType.ADDED, ("shop", "web"))
     assert first.item is not None
     assert second.resource_version == "42"
+
+
+def test_a_node_on_which_no_csi_driver_has_registered_yet_is_read() -> None:
+    """Its list of drivers is null: one such node must not spoil the list of all."""
+    codec = RecordCodec(CsiNodeWire, of_volumes.csi_node)
+    driver = {"name": "disk.example.com", "nodeID": "b", "allocatable": {"count": 25}}
+    items = [
+        {"metadata": {"name": "a"}, "spec": {"drivers": None}},
+        {"metadata": {"name": "b"}, "spec": {"drivers": [driver]}},
+    ]
+    page = codec.decode_page(msgspec.json.encode({"metadata": {"resourceVersion": "42"}, "items": items}))
+    assert [dict(record.volume_limits) for _, record in page.items] == [{}, {"disk.example.com": 25}]

@@ -125,7 +125,7 @@ def csi_driver(wire: CsiDriverWire) -> CsiDriver:
 def csi_node(wire: CsiNodeWire) -> CsiNode:
     limits = {
         driver.name: driver.allocatable.count
-        for driver in wire.spec.drivers
+        for driver in wire.spec.drivers or ()
         if driver.allocatable is not None and driver.allocatable.count is not None
     }
     return CsiNode(name=wire.metadata.name, volume_limits=shared_limits(tuple(sorted(limits.items()))))

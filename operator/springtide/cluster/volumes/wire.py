@@ -111,7 +111,8 @@ class NodeDriverWire(Wire):
 
 
 class CsiNodeSpecWire(Wire):
-    drivers: tuple[NodeDriverWire, ...] = ()
+    drivers: tuple[NodeDriverWire, ...] | None = None
+    """The API server says null where there are none: the kubelet makes its CSINode before any driver registers."""
 
 
 class CsiNodeWire(ObjectWire):
