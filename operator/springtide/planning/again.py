@@ -16,6 +16,7 @@ from typing import Any, Final
 from springtide.cluster.snapshot import PoolView, Snapshot
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
+from springtide.planning.workbench import Workbench
 
 MOST_AGE: Final = timedelta(seconds=60)
 _PASSING: Final = frozenset({"now", "plan_id", "picture", "pools"})
@@ -27,16 +28,17 @@ _UNREAD: Final = frozenset({"picture_age", "groups"})
 class Planner:
     """Makes the plans of one process, one after the other."""
 
-    def __init__(self, make: Callable[[Snapshot], Plan] = plan) -> None:
-        """`make`: makes a plan."""
+    def __init__(self, make: Callable[..., Plan] = plan) -> None:
+        """`make`: makes a plan of a snapshot; `bench` is what the pass before has left to it."""
         self._make = make
+        self._bench = Workbench()
         self._last: tuple[Snapshot, Plan] | None = None
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """The plan for this snapshot: made, or taken from the last one that was made if it still holds."""
         if self._last is not None and still_holds(self._last[1], made_for=self._last[0], at=snapshot):
             return replace(self._last[1], id=snapshot.plan_id, now=snapshot.now)
-        made = self._make(snapshot)
+        made = self._make(snapshot, bench=self._bench)
         self._last = (snapshot, made)
         return made
 

@@ -42,13 +42,19 @@ class BudgetIndex:
             return ()
         if self.looks_at(pod.own_labels):
             return self._matching(pod.namespace, pod.labels)
-        known = self._of_shape.get(pod.shape)
+        return self.of_shape(pod.shape)
+
+    def of_shape(self, shape: PodShape) -> tuple[DisruptionBudget, ...]:
+        """Those of all pods of the shape, whatever labels they have for themselves."""
+        known = self._of_shape.get(shape)
         if known is None:
-            known = self._of_shape[pod.shape] = self._matching(pod.namespace, pod.shape.labels)
+            known = self._of_shape[shape] = (
+                self._matching(shape.namespace, shape.labels) if shape.namespace in self._namespaces else ()
+            )
         return known
 
-    def looks_at(self, labels: Mapping[str, str]) -> bool:
-        """Whether any selector reads one of these labels."""
+    def looks_at(self, labels: Iterable[str]) -> bool:
+        """Whether any selector reads one of these labels, given by their keys."""
         return not self._label_keys.isdisjoint(labels)
 
     def _matching(self, namespace: str, labels: Mapping[str, str]) -> tuple[DisruptionBudget, ...]:

@@ -8,7 +8,7 @@ still enforces the budgets).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -161,7 +161,22 @@ def long_terminating(pod: PodRecord, *, now: datetime) -> bool:
     """
     if pod.deletion_timestamp is None:
         return False
-    return pod.deletion_timestamp + timedelta(seconds=pod.termination_grace_seconds) + LONG_TERMINATING < now
+    return _lingers_until(pod, pod.deletion_timestamp) < now
+
+
+def _lingers_until(pod: PodRecord, deleted: datetime) -> datetime:
+    return deleted + timedelta(seconds=pod.termination_grace_seconds) + LONG_TERMINATING
+
+
+def instants(pods: Iterable[PodRecord], *, context: DrainContext) -> Iterator[datetime]:
+    """The last instants at which the rules say of these pods what they say now; nothing else hangs on the clock."""
+    for pod in pods:
+        if pod.deletion_timestamp is not None and not long_terminating(pod, now=context.now):
+            yield _lingers_until(pod, pod.deletion_timestamp)
+        if pod.namespace == _SYSTEM_NAMESPACE and pod.created_at is not None:
+            blocks_until = pod.created_at + context.settings.system_pod_block_timeout
+            if blocks_until >= context.now:
+                yield blocks_until
 
 
 def terminal(pod: PodRecord) -> bool:

@@ -3,7 +3,7 @@ together, decide which go now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.budgets import BudgetIndex, RemainingDisruptions
 from springtide.planning.drain_rules import DrainContext
+from springtide.planning.examined import Examined
 from springtide.planning.free_room import FreeRoom
 from springtide.planning.landscape import Landscape
 from springtide.planning.limits import Ledger
@@ -53,6 +54,7 @@ def give_back(
     free_before: FreeRoom,
     ledger: Ledger,
     bought_for: frozenset[str],
+    examined: Examined,
 ) -> GivenBack:
     """Decide on the nodes of all pools of a mode. Nodes that are no pool's, and those of paused pools, are judged
     with the Active ones.
@@ -62,7 +64,7 @@ def give_back(
     """
     snapshot = situation.snapshot
     index = BudgetIndex(snapshot.picture.disruption_budgets)
-    spares, verdicts = _sort(situation, landscape, free_before, index, mode=mode)
+    spares, verdicts = _sort(situation, landscape, free_before, index, mode=mode, examined=examined)
     departures = Departures(
         snapshot=snapshot,
         ledger=ledger,
@@ -98,27 +100,18 @@ def as_dry_run(verdict: NodeVerdict) -> NodeVerdict:
 
 
 def _sort(
-    situation: Situation, landscape: Landscape, free_before: FreeRoom, index: BudgetIndex, *, mode: Mode
+    situation: Situation,
+    landscape: Landscape,
+    free_before: FreeRoom,
+    index: BudgetIndex,
+    *,
+    mode: Mode,
+    examined: Examined,
 ) -> tuple[list[Spare], dict[str, NodeVerdict]]:
     """(spare nodes, verdicts on the others)."""
-    picture = situation.snapshot.picture
-    promised = _promised(landscape, free_before)
-    used = _utilizations(picture.nodes, free_before)
-    contexts: dict[str, DrainContext] = {}
     spares: list[Spare] = []
     verdicts: dict[str, NodeVerdict] = {}
-    for node in picture.nodes:
-        if not _is_of_mode(situation, node, mode):
-            continue
-        outcome = examine(
-            node,
-            owner=situation.readiness.owners.get(node.name),
-            state=situation.readiness.states[node.name],
-            pods=picture.pods_by_node.get(node.name, ()),
-            context=_context(situation, node, index, contexts),
-            promised=node.name in promised,
-            known=used.get(node.name),
-        )
+    for node, outcome in _outcomes(situation, landscape, free_before, index, mode=mode, examined=examined):
         if isinstance(outcome, NodeVerdict):
             verdicts[node.name] = outcome
         elif outcome.pool.policy in situation.unhealthy:
@@ -128,6 +121,65 @@ def _sort(
         else:
             spares.append(outcome)
     return spares, verdicts
+
+
+def _outcomes(
+    situation: Situation,
+    landscape: Landscape,
+    free_before: FreeRoom,
+    index: BudgetIndex,
+    *,
+    mode: Mode,
+    examined: Examined,
+) -> Iterator[tuple[NodeRecord, Spare | NodeVerdict]]:
+    """Each node of the mode by itself: recalled, or examined."""
+    snapshot, readiness = situation.snapshot, situation.readiness
+    promised = _promised(landscape, free_before)
+    contexts: dict[str, DrainContext] = {}
+    nodes = [node for node in snapshot.picture.nodes if _is_of_mode(situation, node, mode)]
+    known: dict[str, Spare | NodeVerdict] = {}
+    for node in nodes:
+        owner = readiness.owners.get(node.name)
+        if owner is None:
+            continue
+        found = examined.recall(
+            node,
+            owner=owner,
+            state=readiness.states[node.name],
+            pods=snapshot.picture.pods_by_node.get(node.name, ()),
+            promised=node.name in promised,
+            now=snapshot.now,
+        )
+        if found is not None:
+            known[node.name] = found
+    used = _utilizations((node for node in nodes if node.name not in known), free_before)
+    for node in nodes:
+        outcome = known.get(node.name)
+        if outcome is None:
+            owner, state = readiness.owners.get(node.name), readiness.states[node.name]
+            pods = snapshot.picture.pods_by_node.get(node.name, ())
+            context = _context(situation, node, index, contexts)
+            is_promised = node.name in promised
+            outcome = examine(
+                node,
+                owner=owner,
+                state=state,
+                pods=pods,
+                context=context,
+                promised=is_promised,
+                known=used.get(node.name),
+            )
+            if owner is not None and context is not None:
+                examined.keep(
+                    node,
+                    outcome,
+                    owner=owner,
+                    state=state,
+                    pods=pods,
+                    promised=is_promised,
+                    context=context,
+                )
+        yield node, outcome
 
 
 def _is_of_mode(situation: Situation, node: NodeRecord, mode: Mode) -> bool:

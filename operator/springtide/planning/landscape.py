@@ -20,6 +20,7 @@ from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
 from springtide.planning.experience import as_siblings, corrected
+from springtide.planning.ground import Ground
 from springtide.planning.passing_taints import is_startup, is_status
 from springtide.planning.readiness import (
     ARRIVAL_TAINTS,
@@ -29,7 +30,7 @@ from springtide.planning.readiness import (
 )
 from springtide.planning.upcoming import Upcoming
 from springtide.scheduling.arrays import BoolArray
-from springtide.scheduling.fresh import FreshNode, fresh_node
+from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.simulation import Simulation
 
 SETTLING: Final = timedelta(seconds=30)
@@ -80,7 +81,9 @@ class Landscape:
         return self.simulation.name(index) if index < self.existing_count else "an upcoming node"
 
 
-def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey, Upcoming]) -> Landscape:
+def survey(
+    snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey, Upcoming], ground: Ground
+) -> Landscape:
     """The landscape at the beginning of a plan: what exists, and what earlier plans have asked for."""
     picture = snapshot.picture
     in_state = _by_state(picture.nodes, readiness)
@@ -97,7 +100,13 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
     ]
     usable = [*in_state[NodeState.READY], *starting]
     nodes = [*usable, *in_state[NodeState.UNREADY], *in_state[NodeState.LONG_NOT_STARTED]]
-    simulation = Simulation.of(nodes, _counting_pods(nodes, snapshot, readiness), picture.namespaces)
+    simulation = Simulation.of(
+        nodes,
+        _counting_pods(nodes, snapshot, readiness, ground),
+        picture.namespaces,
+        table=ground.table(nodes),
+        roll=ground.roll,
+    )
     for index in range(len(usable), len(nodes)):
         simulation.withdraw(index)
     for node in starting:
@@ -106,7 +115,7 @@ def survey(snapshot: Snapshot, readiness: Readiness, upcoming: Mapping[GroupKey,
         simulation=simulation,
         ready_count=len(in_state[NodeState.READY]),
         existing_count=len(nodes),
-        fresh={key: fresh_node(template, picture.daemon_sets) for key, template in templates.items()},
+        fresh={key: ground.fresh(key, template, picture.daemon_sets) for key, template in templates.items()},
         arriving=_arriving(usable, readiness, now=snapshot.now),
         imagined=Counter({key: coming.imagined for key, coming in upcoming.items() if coming.imagined}),
     )
@@ -170,7 +179,7 @@ def _template(
 
 
 def _counting_pods(
-    nodes: Sequence[NodeRecord], snapshot: Snapshot, readiness: Readiness
+    nodes: Sequence[NodeRecord], snapshot: Snapshot, readiness: Readiness, ground: Ground
 ) -> Mapping[str, Sequence[PodRecord]]:
     """The pods on each node without expendable ones: the scheduler would preempt those for any other."""
     default = ScaleUpSettings().expendable_pods_priority_cutoff
@@ -181,7 +190,7 @@ def _counting_pods(
         cutoff = default
         if owner is not None:
             cutoff = owner.pool.settings.scale_up.expendable_pods_priority_cutoff
-        if any(pod.shape.priority < cutoff for pod in pods):
+        if ground.lowest_priority(node.name, pods) < cutoff:
             pods = tuple(pod for pod in pods if pod.shape.priority >= cutoff)
         counting[node.name] = pods
     return counting

@@ -15,6 +15,7 @@ from springtide.planning.as_bought import place_as_bought
 from springtide.planning.basket import Basket
 from springtide.planning.catalog import Catalog
 from springtide.planning.eligibility import Refusal, may_change, may_serve
+from springtide.planning.examined import Examined
 from springtide.planning.families import similar_pools
 from springtide.planning.free_room import FreeRoom
 from springtide.planning.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
@@ -42,18 +43,22 @@ from springtide.planning.situation import Situation, establish
 from springtide.planning.soft_taints import changes
 from springtide.planning.verdicts import of_served
 from springtide.planning.wake_up import next_instant
+from springtide.planning.workbench import Workbench
 
 
-def plan(snapshot: Snapshot, *, searches: Searches | None = None) -> Plan:
+def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workbench | None = None) -> Plan:
     """Decide everything that one pass decides. Pure: equal snapshots give equal plans; but for the expander least-cost,
     if `searches` have a clock.
 
-    `searches`: those of the process, which bound the time spent on least-cost, and learn from pass to pass.
+    `searches`: those of the process, which bound the time spent on least-cost, and learn from pass to pass. `bench`: what
+    the pass before has left to this one; it changes nothing but the time that planning takes.
     """
     searches = searches if searches is not None else Searches()
+    bench = bench if bench is not None else Workbench()
+    bench.begin_pass(snapshot.picture)
     snapshot = with_passing_taints(snapshot)
     situation = establish(snapshot)
-    landscape = survey(snapshot, situation.readiness, situation.upcoming)
+    landscape = survey(snapshot, situation.readiness, situation.upcoming, bench.ground)
     free_before = FreeRoom.of(landscape)
     ledger = _ledger(situation)
     catalog = Catalog(landscape.fresh)
@@ -69,8 +74,9 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None) -> Plan:
         free_before=free_before,
         ledger=ledger,
         bought_for=frozenset(purchase.pool for purchase in active.purchases),
+        examined=bench.examined,
     )
-    dry = _dry_run(situation, active.left, landscape, ledger, catalog, searches, free_before)
+    dry = _dry_run(situation, active.left, landscape, ledger, catalog, searches, free_before, bench.examined)
 
     verdicts = {**given_back.verdicts, **dry.nodes}
     return Plan(
@@ -213,6 +219,7 @@ def _dry_run(
     catalog: Catalog,
     searches: Searches,
     free_before: FreeRoom,
+    examined: Examined,
 ) -> _DryRun:
     """What DryRun pools would do for the pods that the Active ones could not help."""
     fork, forked_ledger = landscape.fork(), ledger.fork()
@@ -224,6 +231,7 @@ def _dry_run(
         free_before=free_before,
         ledger=forked_ledger,
         bought_for=frozenset(purchase.pool for purchase in bought.purchases),
+        examined=examined,
     )
     return _DryRun(
         purchases=bought.purchases,

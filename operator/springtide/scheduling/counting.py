@@ -13,6 +13,7 @@ from springtide.scheduling.question_book import QuestionBook
 from springtide.scheduling.questions import Namespaces
 from springtide.scheduling.residents import Residents
 from springtide.scheduling.resources import NO_LIMIT, ResourceAxis, saturated
+from springtide.scheduling.roll import Roll
 from springtide.scheduling.tallies import Tallies
 from springtide.scheduling.usage import Usage
 from springtide.scheduling.volumes import VolumeUse
@@ -22,10 +23,11 @@ def usage_of(
     nodes: Sequence[NodeRecord],
     pods_by_node: Mapping[str, Sequence[PodRecord]],
     namespaces: Namespaces,
+    roll: Roll | None = None,
 ) -> Usage:
     """What is left of the nodes. Finished pods do not count (kube-scheduler never sees them), terminating ones do."""
     axis = ResourceAxis()
-    residents = Residents(nodes, pods_by_node)
+    residents = Residents(nodes, pods_by_node, roll)
     free = free_matrix([(node.allocatable, node.volume_limits) for node in nodes], axis)
     free = _minus_requests(free, residents, axis)
     ports, volumes = PortUse(), VolumeUse()

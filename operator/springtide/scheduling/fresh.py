@@ -50,6 +50,10 @@ class FreshNode:
     daemon_shapes: tuple[PodShape, ...] = ()
     """One daemon pod of each is on every such node."""
 
+    def anew(self) -> FreshNode:
+        """The same, without what it remembers of questions about it."""
+        return replace(self)
+
     @cached_property
     def size(self) -> Hashable:
         """Nodes equal in this hold the same pods, as far as those fit them at all."""

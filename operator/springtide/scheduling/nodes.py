@@ -101,6 +101,11 @@ class NodeTable:
             column = self._columns[key] = LabelColumn.of(self._values(key))
         return column
 
+    @property
+    def questions(self) -> int:
+        """How many answers the table remembers: each is about all nodes."""
+        return len(self._masks) + len(self._columns) + len(self._interned)
+
     def remembered(self, question: Hashable, answer: Callable[[], BoolArray]) -> BoolArray:
         """A mask over all nodes that depends on this table only, computed once per question. Not to be written to."""
         mask = self._masks.get(question)

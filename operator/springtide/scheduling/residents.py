@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
 from springtide.cluster.records import NodeRecord, PodPhase, PodRecord
 from springtide.cluster.shape import PodShape
 from springtide.scheduling.arrays import IntArray
+from springtide.scheduling.roll import Roll
 
 _FINISHED = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
@@ -21,16 +21,21 @@ class Residents:
     A pod's *kind* is twice the number of its shape, plus one if it is terminating.
     """
 
-    def __init__(self, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[NodeRecord],
+        pods_by_node: Mapping[str, Sequence[PodRecord]],
+        roll: Roll | None = None,
+    ) -> None:
+        """`roll`: what is known of the pods from the pass before; it changes nothing but the time this takes."""
         self._pods = [pods_by_node.get(node.name, ()) for node in nodes]
-        self.numbers: dict[PodShape, int] = {}
+        told = (roll if roll is not None else Roll()).call(nodes, pods_by_node)
+        self.numbers: dict[PodShape, int] = told.numbers
         """Shape -> its number, dense and in this order."""
-        per_node = [_kinds(pods, self.numbers) if pods else () for pods in self._pods]
         self.size = len(nodes)
         self._bounds = np.zeros(self.size + 1, dtype=np.int64)
-        np.cumsum([len(kinds) for kinds in per_node], out=self._bounds[1:])
-        total = int(self._bounds[-1])
-        self._kinds = np.fromiter(chain.from_iterable(per_node), dtype=np.int64, count=total)
+        np.cumsum(told.counts, out=self._bounds[1:])
+        self._kinds = told.kinds
 
     def sums(self, by_shape: IntArray) -> IntArray:
         """(size,) Per node, the sum over its pods of a number that each shape has."""
@@ -69,11 +74,3 @@ class Residents:
         starts = np.zeros(kinds + 1, dtype=np.int64)
         np.cumsum(np.bincount(self._kinds, minlength=kinds), out=starts[1:])
         return node_of_pod[order], starts
-
-
-def _kinds(pods: Sequence[PodRecord], numbers: dict[PodShape, int]) -> list[int]:
-    return [
-        2 * numbers.setdefault(pod.shape, len(numbers)) + (pod.deletion_timestamp is not None)
-        for pod in pods
-        if pod.phase not in _FINISHED
-    ]

@@ -27,6 +27,7 @@ from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.nodes import NodeTable
 from springtide.scheduling.placing import counts_on_nodes
 from springtide.scheduling.questions import Namespaces, Question
+from springtide.scheduling.roll import Roll
 from springtide.scheduling.state import State
 from springtide.scheduling.tallies import PodKind
 from springtide.scheduling.usage import Usage
@@ -62,12 +63,16 @@ class Simulation:
         nodes: Sequence[NodeRecord],
         pods_by_node: Mapping[str, Sequence[PodRecord]],
         namespaces: Namespaces = _NO_NAMESPACES,
+        *,
+        table: NodeTable | None = None,
+        roll: Roll | None = None,
     ) -> Simulation:
         """The given nodes with their pods, by node name. Finished pods do not count, terminating ones do.
 
-        `namespaces`: labels by name; a namespace that is missing has no labels but its name.
+        `namespaces`: labels by name; a namespace that is missing has no labels but its name. `table`: of these very
+        nodes, if there is one; `roll`: that of the pass before.
         """
-        return cls(NodeTable.of(nodes), usage_of(nodes, pods_by_node, namespaces))
+        return cls(table or NodeTable.of(nodes), usage_of(nodes, pods_by_node, namespaces, roll))
 
     @classmethod
     def empty(cls, namespaces: Namespaces = _NO_NAMESPACES) -> Simulation:

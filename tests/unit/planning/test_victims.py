@@ -11,6 +11,7 @@ import pytest
 from springtide.api.settings import ScaleDownSettings
 from springtide.cluster.snapshot import PoolView
 from springtide.planning.drain_rules import NodeDrain
+from springtide.planning.ground import Ground
 from springtide.planning.landscape import survey
 from springtide.planning.limits import Ledger
 from springtide.planning.node_eligibility import Spare
@@ -132,7 +133,7 @@ def test_a_node_that_nobody_could_be_asked_about_says_so() -> None:
     spares = [spare(name, of=owner) for name in names]
     found = find(
         spares,
-        landscape=survey(world, situation.readiness, situation.upcoming),
+        landscape=survey(world, situation.readiness, situation.upcoming, Ground()),
         ledger=Ledger(situation.states.values(), ()),
         since={"n7": ago(hours=1)},
         now=NOW,
