@@ -81,6 +81,8 @@ class Buying:
     bought: list[Bought] = field(default_factory=list)
     left: list[Demand] = field(default_factory=list)
     """What no group could help, by lot."""
+    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
+    """By policy: what it could choose from."""
     _new_nodes: list[NewNodes] = field(default_factory=list)
     _rules_now: Rulebook | None = None
     _offered: dict[tuple[GroupKey, ...], tuple[object, Offer]] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Buying:
         shapes = list(dict.fromkeys(demand.shape for demand in self.left if demand.count))
         appraisal = Appraisal(policy, self.catalog, states, closed_to_some(self.left))
         candidates = self.catalog.candidates(states, shapes, apart=appraisal.apart, cells=self.cells)
+        self.candidates[policy.name] = candidates
         shortlist = Shortlist(
             candidates,
             self.left,

@@ -89,16 +89,20 @@ _AT_MAX = {
 
 
 def _at_max(states: Sequence[GroupState], ledger: Ledger) -> PoolFinding:
-    rooms = [ledger.room(state.key) for state in states]
-    reasons = [_AT_MAX.get(room.bound) if room.bound is not None else None for room in rooms]
-    first = next((reason for reason in reasons if reason is not None), None)
-    if first is None or None in reasons:
+    details: dict[str, Reason] = {}
+    for state in states:
+        room = ledger.room(state.key)
+        reason = _AT_MAX.get(room.bound) if room.bound is not None else None
+        if reason is None:
+            # One group that may grow is enough: the others need not be asked.
+            return PoolFinding(ConditionType.AT_MAX, status=False, reason=Reason.WITHIN_BOUNDS, message="")
+        details.setdefault(room.detail, reason)
+    if not details:
         return PoolFinding(ConditionType.AT_MAX, status=False, reason=Reason.WITHIN_BOUNDS, message="")
-    details = dict.fromkeys(room.detail for room in rooms)
     return PoolFinding(
         ConditionType.AT_MAX,
         status=True,
-        reason=first,
+        reason=next(iter(details.values())),
         message=f"no group may grow: {', '.join(details)} reached",
     )
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from springtide.api.settings import Expander
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
-from springtide.planning.appraisal import Appraisal
-from springtide.planning.buying import Bought, Buying, greedy_form
+from springtide.planning.buying import Bought, Buying
 from springtide.planning.expanders import Choice
 from springtide.planning.joint_problem import NodeKind, Stage, kinds_of
 from springtide.planning.landscape import GroupKey
@@ -25,7 +24,6 @@ from springtide.planning.optimizer import Lot as Nodes
 from springtide.planning.optimizer import Problem, Solution, cost_of, volume_bound
 from springtide.planning.optimizer.linear import LinearProgram, SolverError, highs
 from springtide.planning.optimizer.problem import Floats
-from springtide.planning.pending import closed_to_some
 from springtide.planning.plan import PlannedCost
 from springtide.planning.readiness import GroupState
 from springtide.planning.searches import Searches
@@ -139,23 +137,12 @@ class _Replanning:
         return f"{self.purpose}/{self.turn.policy.name}"
 
     def _stage(self, ledger: Ledger) -> Stage:
-        policy = greedy_form(self.turn.policy)
-        lots = self.attempt.lots
-        states = list(self.turn.states.values())
-        appraisal = Appraisal(
-            policy, self.attempt.catalog, states, closed_to_some([lot.demand for lot in lots])
-        )
-        candidates = self.attempt.catalog.candidates(
-            states,
-            list(dict.fromkeys(lot.demand.shape for lot in lots if lot.demand.count)),
-            apart=appraisal.apart,
-            cells=self.attempt.cells,
-        )
+        candidates = self.attempt.candidates[self.turn.policy.name]
         return Stage(
             catalog=self.attempt.catalog,
             ledger=ledger,
             rulebook=self.attempt.rulebook,
-            lots=lots,
+            lots=self.attempt.lots,
             kinds=kinds_of(candidates, self.turn.states, ledger),
         )
 
