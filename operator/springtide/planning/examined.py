@@ -56,6 +56,11 @@ class Examined:
         self._changed_workloads: frozenset[str] = frozenset()
         self._changed_budgets = BudgetIndex(())
 
+    @property
+    def remembered_nodes(self) -> frozenset[str]:
+        """Names of the nodes of which anything is remembered."""
+        return frozenset((*self._known, *self._before))
+
     def begin_pass(self, picture: ClusterPicture) -> None:
         """All questions until the next time are about this picture. What the last pass did not ask about is
         forgotten."""

@@ -29,6 +29,12 @@ class Ground:
         self._lowest: dict[str, tuple[Sequence[PodRecord], int]] = {}
         self._lowest_before = self._lowest
 
+    @property
+    def remembered_nodes(self) -> frozenset[str]:
+        """Names of the nodes of which anything is remembered."""
+        of_pods = (*self.roll.nodes, *self._lowest, *self._lowest_before)
+        return frozenset((*of_pods, *(node.name for node in self._nodes)))
+
     def begin_pass(self) -> None:
         """What the last pass has not asked about is forgotten."""
         self._fresh_before, self._fresh = self._fresh, {}

@@ -20,6 +20,11 @@ class Workbench:
         self.ground = Ground()
         self.examined = Examined()
 
+    @property
+    def remembered_nodes(self) -> frozenset[str]:
+        """Names of the nodes of which anything is remembered."""
+        return frozenset((*self.ground.remembered_nodes, *self.examined.remembered_nodes))
+
     def begin_pass(self, picture: ClusterPicture) -> None:
         """To be called once by each plan, first. What the last one has not asked about is forgotten."""
         self.ground.begin_pass()

@@ -48,6 +48,11 @@ class Roll:
         self._entries: dict[str, Entry] = {}
         self._numbers: dict[PodShape, int] = {}
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of the nodes that are remembered."""
+        return frozenset(self._entries)
+
     def call(self, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Kinds:
         """The pods of these nodes. Other nodes are forgotten."""
         known, entries = self._entries, dict[str, Entry]()
