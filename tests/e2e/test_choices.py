@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import aiohttp
 import pytest
 
 from tests.e2e.world import OWN, Manifest, World, unique
@@ -24,7 +25,7 @@ async def test_least_cost_buys_the_cheapest_mix_and_proves_how_good_it_is(world:
     heavy = await world.deployment(4, cpu="100m", memory="14Gi", nodeSelector={"place": place})
     await world.refused(lean, 8)
     await world.refused(heavy, 4)
-    async with world.operator():
+    async with world.operator() as operator:
         await world.running(lean, 8)
         await world.running(heavy, 4)
 
@@ -33,6 +34,11 @@ async def test_least_cost_buys_the_cheapest_mix_and_proves_how_good_it_is(world:
             return cost
 
         cost = await world.until(told, "the cost in the policy's status")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{operator.port}/metrics") as answer,
+        ):
+            metrics = await answer.text()
     assert {kind: world.cloud.desired(group) for kind, group in groups.items()} == {
         "c5.xlarge": 0,
         "m5.xlarge": 4,
@@ -41,6 +47,8 @@ async def test_least_cost_buys_the_cheapest_mix_and_proves_how_good_it_is(world:
     planned, bound = float(cost["planned"]), float(cost["lowerBound"])
     assert planned == pytest.approx(4 * prices["m5.xlarge"])
     assert 0 < bound <= planned
+    assert f'springtide_purchases_hourly_cost{{policy="{policy}"}} {planned:g}' in metrics
+    assert f'springtide_purchases_hourly_cost_lower_bound{{policy="{policy}"}}' in metrics
     assert cost["gapPercent"] == pytest.approx(math.ceil(100 * (planned - bound) / planned), abs=1)
 
 
