@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from springtide.planning.landscape import Landscape
-from springtide.planning.removal_simulation import RemovalSimulation
+from springtide.planning.removal_simulation import Moves, RemovalSimulation
 from springtide.planning.unneeded import Found, Unneeded
 
 
@@ -23,7 +23,7 @@ class Company:
         self._anew: RemovalSimulation | None = None
         """Only the nodes that go; made when the moves that were found do not stand for them any more."""
         self._going: list[Unneeded] = []
-        self._destinations: Mapping[str, str] = {}
+        self._destinations = Moves()
 
     def welcomes(self, node: Unneeded) -> bool:
         """Whether the node can go with those that go already; then it does."""
@@ -33,25 +33,25 @@ class Company:
                 return False
             self._destinations = moves
         else:
-            self._destinations = node.destinations
+            self._destinations = node.moves
         self._going.append(node)
         return True
 
     def destinations(self) -> Mapping[str, str]:
         """Where the pods go of the node that was welcomed last: pod uid -> node name."""
-        return self._destinations
+        return self._destinations.destinations
 
     def leave_out(self) -> None:
         """A node stays: where moves hung on where other pods are, those to come must be simulated without it."""
         self._others_stay = True
 
-    def _simulate(self, node: Unneeded) -> Mapping[str, str] | None:
+    def _simulate(self, node: Unneeded) -> Moves | None:
         """Where the node's pods go when only those go that do; None: one has no place, or the node received pods."""
         if self._anew is None:
             self._anew = self._found.simulation(self._landscape)
             for each in self._going:
-                self._anew.remove(each.spare.node.name, each.spare.moving)
+                self._anew.remove(each.spare.node.name, each.spare.drain.alike)
         if self._anew.received(node.spare.node.name):
             return None
-        moves = self._anew.remove(node.spare.node.name, node.spare.moving)
-        return moves.destinations if moves.feasible else None
+        moves = self._anew.remove(node.spare.node.name, node.spare.drain.alike)
+        return moves if moves.feasible else None

@@ -149,11 +149,6 @@ class Destinations:
         return known
 
 
-def size(shape: PodShape) -> tuple[int, int, int]:
-    """Orders shapes by how hard their pods are to place."""
-    return (len(shape.requests), shape.requests.get("cpu", 0), shape.requests.get("memory", 0))
-
-
 def constrained(shape: PodShape) -> bool:
     """Whether the filters must be asked about each pod of the shape, whatever else is in the cluster."""
     rules = shape.spread or shape.pod_affinity or shape.pod_anti_affinity
@@ -208,10 +203,7 @@ class _Attempt:
         if self._trial is not None:
             self._views.adopt(self._trial)
             return
-        arrivals = [(self._pods[number][0], index, count) for number, (index, count) in self.steps]
-        self._views.note(
-            Departure(self._leaving, [pod for _, members in self._pods for pod in members], arrivals)
-        )
+        self._views.note(Departure(self._leaving, self._pods, self.steps))
 
     def _place_choosy(self) -> bool:
         """Place, pod by pod, those that the filters must be asked about; whether any found a place."""

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from springtide.api.settings import ScaleDownSettings
 from springtide.cluster.annotations import DO_NOT_DISRUPT, SAFE_TO_EVICT, SAFE_TO_EVICT_LOCAL_VOLUMES
 from springtide.cluster.records import OwnerReference, PodPhase, PodRecord, Workload
+from springtide.cluster.shape import PodShape
 from springtide.planning.budgets import BudgetIndex
 from springtide.planning.plan import PodBlock
 
@@ -76,7 +78,7 @@ class DrainContext:
     """The verdicts given so far, by all that the rules look at."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeDrain:
     """What draining a node means for its pods; with a blocking pod the lists end where it stands."""
 
@@ -86,6 +88,20 @@ class NodeDrain:
     blocking_pod: PodRecord | None = None
     verdict: PodVerdict | None = None
     """The blocking pod's."""
+
+    @cached_property
+    def moving(self) -> tuple[PodRecord, ...]:
+        """The pods that need a place elsewhere, sooner or later."""
+        return (*self.to_evict, *self.waiting_for)
+
+    @cached_property
+    def alike(self) -> tuple[tuple[PodShape, tuple[PodRecord, ...]], ...]:
+        """The pods that move by shape, the largest first: the hardest to place choose first."""
+        by_shape: dict[PodShape, list[PodRecord]] = {}
+        for pod in self.moving:
+            by_shape.setdefault(pod.shape, []).append(pod)
+        shapes = sorted(by_shape, key=_size, reverse=True)
+        return tuple((shape, tuple(by_shape[shape])) for shape in shapes)
 
 
 def node_drain(pods: Iterable[PodRecord], *, context: DrainContext) -> NodeDrain:
@@ -177,6 +193,10 @@ def instants(pods: Iterable[PodRecord], *, context: DrainContext) -> Iterator[da
             blocks_until = pod.created_at + context.settings.system_pod_block_timeout
             if blocks_until >= context.now:
                 yield blocks_until
+
+
+def _size(shape: PodShape) -> tuple[int, int, int]:
+    return (len(shape.requests), shape.requests.get("cpu", 0), shape.requests.get("memory", 0))
 
 
 def terminal(pod: PodRecord) -> bool:

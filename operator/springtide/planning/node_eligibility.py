@@ -54,7 +54,7 @@ class Spare:
     @property
     def moving(self) -> tuple[PodRecord, ...]:
         """The pods that need a place elsewhere, sooner or later."""
-        return (*self.drain.to_evict, *self.drain.waiting_for)
+        return self.drain.moving
 
     @property
     def evicted(self) -> tuple[PodRecord, ...]:
@@ -192,7 +192,7 @@ def _pinned(node: NodeRecord, owner: NodeOwner, drain: NodeDrain, used: float) -
             pod_block=drain.verdict.block,
             detail=drain.verdict.detail,
         )
-    for pod in (*drain.to_evict, *drain.waiting_for):
+    for pod in drain.moving:
         if pod.shape.unmodelled:
             return NodeVerdict(
                 node=node.name,

@@ -9,31 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
-from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
-from springtide.planning.destinations import Destinations, Stuck, size
+from springtide.planning.destinations import Alike, Destinations, Stuck
 from springtide.planning.landscape import Landscape
 from springtide.scheduling.arrays import IntArray
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moves:
     """Where the pods of a removed node went, or which of them has no place."""
 
-    destinations: Mapping[str, str]
-    """Pod uid -> node name, in the order in which they were placed; empty when a pod has no place, or none had to
-    move."""
+    pods: Sequence[Alike] = ()
+    spots: Sequence[tuple[int, str, int]] = ()
+    """(number of the kind of pods, node, how many of them), in the order in which they were placed."""
     stuck: Stuck | None = None
 
     @property
     def feasible(self) -> bool:
         return self.stuck is None
+
+    @cached_property
+    def destinations(self) -> Mapping[str, str]:
+        """Pod uid -> node name, in the order in which they were placed; empty when a pod has no place, or none had to
+        move."""
+        waiting = [iter(members) for _, members in self.pods]
+        return {pod.uid: node for number, node, count in self.spots for pod in islice(waiting[number], count)}
 
 
 class RemovalSimulation:
@@ -67,19 +74,15 @@ class RemovalSimulation:
         """Whether pods of removed nodes were moved to this node."""
         return _index(self._simulation, node) in self._received
 
-    def remove(self, node: str, pods: Sequence[PodRecord]) -> Moves:
-        """Move the pods off the node and take it away; nothing changes when one of them has no place."""
-        alike = _by_shape(pods)
-        outcome = self._destinations.relocate(_index(self._simulation, node), alike)
+    def remove(self, node: str, pods: Sequence[Alike]) -> Moves:
+        """Move the pods off the node and take it away; nothing changes when one of them has no place. `pods`: by shape,
+        in the order in which they choose."""
+        outcome = self._destinations.relocate(_index(self._simulation, node), pods)
         if outcome.stuck is not None:
-            return Moves(destinations={}, stuck=outcome.stuck)
-        moves: dict[str, str] = {}
-        waiting = [iter(members) for _, members in alike]
-        for number, (index, count) in outcome.steps:
-            self._received.add(index)
-            name = self._simulation.name(index)
-            moves.update((pod.uid, name) for pod in islice(waiting[number], count))
-        return Moves(destinations=moves)
+            return Moves(stuck=outcome.stuck)
+        self._received.update(index for _, (index, _) in outcome.steps)
+        names = self._simulation.state.nodes.names
+        return Moves(pods, [(number, names[index], count) for number, (index, count) in outcome.steps])
 
     def last_word(self, node: str, shape: PodShape) -> tuple[bool, Misfit | None]:
         """Why there is no room for a pod of this node's, once all nodes have been asked: (whether there is for one
@@ -117,11 +120,3 @@ def _emptiness(simulation: Simulation) -> list[float]:
         free = np.maximum(simulation.free(resource), 0)
         emptiness += free / max(1.0, float(free.sum()))
     return emptiness.tolist()
-
-
-def _by_shape(pods: Sequence[PodRecord]) -> list[tuple[PodShape, list[PodRecord]]]:
-    """Largest first, so that the hardest to place choose first."""
-    alike: dict[PodShape, list[PodRecord]] = {}
-    for pod in pods:
-        alike.setdefault(pod.shape, []).append(pod)
-    return sorted(alike.items(), key=lambda entry: size(entry[0]), reverse=True)

@@ -29,7 +29,12 @@ class Unneeded:
 
     spare: Spare
     since: datetime
-    destinations: Mapping[str, str]
+    moves: Moves
+
+    @property
+    def destinations(self) -> Mapping[str, str]:
+        """Pod uid -> name of the node it would move to."""
+        return self.moves.destinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def find(
         Unneeded(
             spare=spare,
             since=since.get(spare.node.name, now),
-            destinations=moves.destinations,
+            moves=moves,
         )
         for spare, moves in search.run(victims)
     )
@@ -101,12 +106,12 @@ def _effort(victims: Sequence[Spare]) -> int:
     pods = sum(len(spare.moving) for spare in victims)
     if not choosy:
         return pods
-    asking = sum(pod.shape in choosy for spare in victims for pod in spare.moving)
+    asking = sum(len(alike) for spare in victims for shape, alike in spare.drain.alike if shape in choosy)
     return pods + asking * FILTERS_EFFORT
 
 
 def _shapes(victims: Sequence[Spare]) -> set[PodShape]:
-    return {pod.shape for spare in victims for pod in spare.moving}
+    return {shape for spare in victims for shape, _ in spare.drain.alike}
 
 
 def _simulation(victims: Sequence[Spare], landscape: Landscape) -> RemovalSimulation:
@@ -166,7 +171,7 @@ class _Search:
         if not spare.is_empty and self.simulation.examined > self.max_examined:
             self._not_asked.append(spare)
             return None
-        moves = self.simulation.remove(spare.node.name, spare.moving)
+        moves = self.simulation.remove(spare.node.name, spare.drain.alike)
         if moves.stuck is not None:
             self._stuck.append((spare, moves.stuck))
             return None

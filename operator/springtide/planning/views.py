@@ -70,10 +70,10 @@ class Departure:
 
     node: int | None
     """Index; None: it was in no view."""
-    pods: Sequence[PodRecord]
-    """Those that moved."""
-    arrivals: Sequence[tuple[PodShape, int, int]]
-    """(shape, index of the node, number)."""
+    pods: Sequence[tuple[PodShape, Sequence[PodRecord]]]
+    """Those that moved, by shape."""
+    arrivals: Sequence[tuple[int, tuple[int, int]]]
+    """(which of these shapes, (index of the node, number))."""
 
 
 class Views:
@@ -149,8 +149,10 @@ class Views:
         return bool(shape.host_ports or shape.volumes is not None or counted)
 
     def _tell(self, departure: Departure) -> None:
-        _leave(self._there, self._gone, departure.node, list(self.matter(departure.pods)))
-        for shape, index, count in departure.arrivals:
+        pods = [pod for shape, alike in departure.pods if self.rules(shape).matters for pod in alike]
+        _leave(self._there, self._gone, departure.node, pods)
+        for number, (index, count) in departure.arrivals:
+            shape = departure.pods[number][0]
             if self.rules(shape).matters:
                 self._there.place_at(shape, np.array([index]), np.array([count]))
                 self._gone.place_at(shape, np.array([index]), np.array([count]))
