@@ -53,6 +53,11 @@ class Roll:
         """Names of the nodes that are remembered."""
         return frozenset(self._entries)
 
+    @property
+    def shapes(self) -> int:
+        """How many shapes have a number here."""
+        return len(self._numbers)
+
     def call(self, nodes: Sequence[NodeRecord], pods_by_node: Mapping[str, Sequence[PodRecord]]) -> Kinds:
         """The pods of these nodes. Other nodes are forgotten."""
         known, entries = self._entries, dict[str, Entry]()
