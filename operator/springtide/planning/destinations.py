@@ -140,7 +140,9 @@ class Destinations:
         """Shapes that take the same, are let in at the same nodes, and leave no other trace have one in common."""
         rules = self._views.rules(shape)
         if rules.changing or rules.matters:
-            return self._room.search(shape, rules.admitted)
+            search = self._room.search(shape, rules.admitted)
+            search.choosy = bool(rules.changing)
+            return search
         where = None if rules.admitted is None else rules.admitted.tobytes()
         alike = (tuple(self._simulation.state.usage.axis.demand(shape)), where)
         known = self._shared.get(alike)
@@ -166,7 +168,7 @@ class _Attempt:
         self._leaving = leaving
         self._pods = pods
         self._searches = searches
-        self._choosy = [bool(views.rules(shape).changing) for shape, _ in pods]
+        self._choosy = [search.choosy for search in searches]
         self._left = [len(members) for _, members in pods]
         self._ends = [search.start for search in searches]
         self._trial: Trial | None = None
@@ -232,11 +234,11 @@ class _Attempt:
 
     def _note(self, number: int, spots: Sequence[Spot]) -> None:
         shape, _ = self._pods[number]
-        for index, count in spots:
-            self.steps.append((number, (index, count)))
-            self._left[number] -= count
+        for spot in spots:
+            self.steps.append((number, spot))
+            self._left[number] -= spot[1]
             if self._trial is not None:
-                self._trial.arrive(shape, index, count)
+                self._trial.arrive(shape, *spot)
 
     def _first_allowed(self, search: Search) -> int | None:
         """The first position where there is room for one pod and the filters let it in."""

@@ -47,6 +47,8 @@ class Search:
     """By position, whether labels, taints and so on let the shape in; None: everywhere."""
     start: int = 0
     """Before this position nothing fits."""
+    choosy: bool = False
+    """Whether the filters must be asked about each pod, besides."""
 
     def fits(self, position: int) -> bool:
         """Whether one pod has room there."""
@@ -123,8 +125,13 @@ class Room:
 
     def fill(self, search: Search, count: int) -> tuple[list[Spot], int]:
         """Place up to `count` pods: (their spots, in order of preference; the position that was come to)."""
+        position = self.next(search, search.start)
+        if count == 1 and position < self.size:  # by far the most frequent case
+            for free, amount in search.points:
+                free[position] -= amount
+            self.journal.append((search, position, 1))
+            return [(self.nodes[position], 1)], position
         spots: list[Spot] = []
-        position = search.start
         while count:
             position = self.next(search, position)
             if position == self.size:

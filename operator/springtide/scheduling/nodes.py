@@ -40,6 +40,7 @@ class NodeTable:
         """The distinct taints of nodes, each in the node's own order."""
         self.unschedulable = unschedulable
         """spec.unschedulable (cordoned)."""
+        self.any_unschedulable = bool(unschedulable.any())
         self._labels = labels
         self._hostnames = hostnames
         self._index = {name: index for index, name in enumerate(names)}

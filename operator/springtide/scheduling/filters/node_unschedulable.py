@@ -17,6 +17,8 @@ UNSCHEDULABLE_TAINT = Taint(key="node.kubernetes.io/unschedulable", value="", ef
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:
+    if not state.nodes.any_unschedulable:
+        return None
     if any(tolerates(toleration, UNSCHEDULABLE_TAINT) for toleration in shape.tolerations):
         return None
     return ~state.nodes.unschedulable
