@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -14,11 +15,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 EVENLY = dict.fromkeys(ZONES, 2)
 
 
-def spread(topology: str, app: str) -> list[Manifest]:
-    """Evenly over the domains, or not at all."""
-    selector = {"matchLabels": {"spread": app}}
-    rule = {"maxSkew": 1, "topologyKey": topology, "whenUnsatisfiable": "DoNotSchedule"}
-    return [rule | {"labelSelector": selector}]
+def spread(app: str) -> list[Manifest]:
+    """Evenly over the zones, or not at all."""
+    rule = {"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule"}
+    return [rule | {"labelSelector": {"matchLabels": {"spread": app}}}]
 
 
 def apart(app: str) -> Manifest:
@@ -35,7 +35,7 @@ async def spread_app(world: World, replicas: int, *, cpu: str, place: str) -> st
         cpu=cpu,
         labels={"spread": name},
         nodeSelector={"place": place},
-        topologySpreadConstraints=spread(ZONE, name),
+        topologySpreadConstraints=spread(name),
     )
 
 
@@ -44,6 +44,11 @@ async def apart_app(world: World, replicas: int, *, place: str) -> str:
     return await world.deployment(
         replicas, cpu="200m", labels={"apart": name}, nodeSelector={"place": place}, affinity=apart(name)
     )
+
+
+async def cordon(world: World, nodes: Iterable[str], *, on: bool = True) -> None:
+    for node in nodes:
+        await world.api.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": on}})
 
 
 async def test_all_zones_of_a_spread_are_bought_in_one_pass_and_nothing_twice(world: World) -> None:
@@ -84,10 +89,17 @@ async def test_pods_that_keep_apart_get_a_node_each_and_no_more(world: World) ->
 async def test_pods_of_a_spread_move_within_their_zones_when_nodes_are_given_back(world: World) -> None:
     place = unique("place")
     groups = [await world.group(zones=(zone,), labels={"place": place}, desired=2) for zone in ZONES]
-    for group in groups:
-        await world.nodes_settle(group, 2)
-    app = await spread_app(world, 6, cpu="200m", place=place)
+    pairs = [await world.nodes_settle(group, 2) for group in groups]
+    first, second = zip(*([node["metadata"]["name"] for node in pair] for pair in pairs), strict=True)
+    # A pod on each node: the scheduler alone would put two on some.
+    await cordon(world, second)
+    app = await spread_app(world, 3, cpu="200m", place=place)
+    await world.running(app, 3)
+    await cordon(world, second, on=False)
+    await cordon(world, first)
+    await world.scale(app, 6)
     await world.running(app, 6)
+    await cordon(world, first, on=False)
     before = await world.pods_by(HOSTNAME, app)
     await world.pool(*groups, policy=await world.policy(scaleDown=QUICK))
     async with world.operator():
@@ -95,7 +107,7 @@ async def test_pods_of_a_spread_move_within_their_zones_when_nodes_are_given_bac
             await world.nodes_settle(group, 1, timeout=60)
         await world.running(app, 6)
         after = await world.pods_by(HOSTNAME, app)
-    assert len(before) > len(after) == 3
+    assert (len(before), len(after)) == (6, 3)
     assert await world.pods_by(ZONE, app) == EVENLY
     assert [world.cloud.desired(group) for group in groups] == [1, 1, 1]
 
