@@ -137,21 +137,7 @@ def _outcomes(
     promised = _promised(landscape, free_before)
     contexts: dict[str, DrainContext] = {}
     nodes = [node for node in snapshot.picture.nodes if _is_of_mode(situation, node, mode)]
-    known: dict[str, Spare | NodeVerdict] = {}
-    for node in nodes:
-        owner = readiness.owners.get(node.name)
-        if owner is None:
-            continue
-        found = examined.recall(
-            node,
-            owner=owner,
-            state=readiness.states[node.name],
-            pods=snapshot.picture.pods_by_node.get(node.name, ()),
-            promised=node.name in promised,
-            now=snapshot.now,
-        )
-        if found is not None:
-            known[node.name] = found
+    known = _recalled(nodes, situation, examined, promised)
     used = _utilizations((node for node in nodes if node.name not in known), free_before)
     for node in nodes:
         outcome = known.get(node.name)
@@ -180,6 +166,29 @@ def _outcomes(
                     context=context,
                 )
         yield node, outcome
+
+
+def _recalled(
+    nodes: Iterable[NodeRecord], situation: Situation, examined: Examined, promised: frozenset[str]
+) -> Mapping[str, Spare | NodeVerdict]:
+    """By name, the nodes of which all is known from the pass before."""
+    snapshot, readiness = situation.snapshot, situation.readiness
+    known: dict[str, Spare | NodeVerdict] = {}
+    for node in nodes:
+        owner = readiness.owners.get(node.name)
+        if owner is None:
+            continue
+        found = examined.recall(
+            node,
+            owner=owner,
+            state=readiness.states[node.name],
+            pods=snapshot.picture.pods_by_node.get(node.name, ()),
+            promised=node.name in promised,
+            now=snapshot.now,
+        )
+        if found is not None:
+            known[node.name] = found
+    return known
 
 
 def _is_of_mode(situation: Situation, node: NodeRecord, mode: Mode) -> bool:
