@@ -118,14 +118,12 @@ class ClusterState:
         return tuple(pairs[name][1] for name in sorted(pairs))
 
     def _with_limits(self, node: NodeRecord) -> tuple[NodeRecord, NodeRecord]:
-        """(as its informer has it, with the limits of its CSINode); the second is another object only when it has
-        changed: what is known of a node is kept by its identity."""
+        """(as its informer has it, with the limits of its CSINode); made anew only when either has changed."""
         csi_node = self.volumes.csi_nodes.get(("", node.name))
         known = self._limited_nodes.get(node.name)
         if known is not None and known[0] is node and limited(known[1], csi_node) is known[1]:
             return known
-        fresh = limited(node, csi_node)
-        return node, known[1] if known is not None and known[1] == fresh else fresh
+        return node, limited(node, csi_node)
 
     def _newest_lease(self) -> LeaseRecord | None:
         return max(self.leases, key=lambda lease: lease.renewed_at or _NEVER, default=None)
@@ -163,8 +161,6 @@ class ClusterState:
             self._arrival()
 
     def _on_node(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        if old == new:
-            return  # a heartbeat: pictures keep the record they have
         self._changed("nodes")
         if new is None:
             assert old is not None
