@@ -12,10 +12,10 @@ from benchmarks.check import Verified, verify
 from benchmarks.manifests import GIB, pod
 from benchmarks.scene import Built, Pool, Scene, build, group
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
+from springtide.planning.groups.upcoming import remembered
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
-from springtide.planning.searches import Searches
-from springtide.planning.upcoming import remembered
+from springtide.planning.scale_up.searches import Searches
 from springtide.runtime.garbage import look_seldom, spare_what_is_here
 
 MOST_PASSES = 100

@@ -15,9 +15,9 @@ from springtide.actuation.removal_record import RemovalRecord
 from springtide.actuation.removal_tools import RemovalTools, told_of
 from springtide.actuation.residents import needs_a_place, wants_daemon_eviction
 from springtide.cluster.records import PodRecord
-from springtide.planning.budgets import BudgetIndex
-from springtide.planning.drain_rules import DrainContext, node_drain
 from springtide.planning.plan import PodBlock
+from springtide.planning.scale_down.budgets import BudgetIndex
+from springtide.planning.scale_down.drain_rules import DrainContext, node_drain
 
 
 class Draining:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from springtide.cluster.annotations import ENABLE_DS_EVICTION
 from springtide.cluster.records import PodRecord
-from springtide.planning.drain_rules import long_terminating
+from springtide.planning.scale_down.drain_rules import long_terminating
 
 
 def needs_a_place(pod: PodRecord, *, now: datetime, expendable_below: int) -> bool:

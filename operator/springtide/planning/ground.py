@@ -8,8 +8,8 @@ from typing import Final
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.scheduling.fresh import FreshNode, fresh_node
-from springtide.scheduling.nodes import NodeTable
-from springtide.scheduling.roll import Roll
+from springtide.scheduling.nodes.nodes import NodeTable
+from springtide.scheduling.nodes.roll import Roll
 
 MOST_QUESTIONS: Final = 2_000
 """Answers that a table of nodes remembers before it is made anew: each is some bytes for each node."""

@@ -19,16 +19,16 @@ from springtide.api.settings import ScaleUpSettings
 from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, PodRecord
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.experience import as_siblings, corrected
 from springtide.planning.ground import Ground
-from springtide.planning.passing_taints import is_startup, is_status
-from springtide.planning.readiness import (
+from springtide.planning.groups.experience import as_siblings, corrected
+from springtide.planning.groups.passing_taints import is_startup, is_status
+from springtide.planning.groups.readiness import (
     ARRIVAL_TAINTS,
     SOFT_TAINT,
     NodeState,
     Readiness,
 )
-from springtide.planning.upcoming import Upcoming
+from springtide.planning.groups.upcoming import Upcoming
 from springtide.scheduling.arrays import BoolArray
 from springtide.scheduling.fresh import FreshNode
 from springtide.scheduling.simulation import Simulation

@@ -291,7 +291,7 @@ class GroupPlan:
     outstanding: OutstandingPurchase | None = None
     """The earlier purchase to remember, whatever becomes of this plan's own; None: none is outstanding."""
     missing: int = 0
-    """Nodes that `outstanding` still waits for: see planning.upcoming.remembered."""
+    """Nodes that `outstanding` still waits for: see planning.groups.upcoming.remembered."""
 
 
 @dataclass(frozen=True, slots=True)

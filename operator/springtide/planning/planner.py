@@ -11,19 +11,13 @@ from dataclasses import dataclass
 
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.as_bought import place_as_bought
-from springtide.planning.basket import Basket
-from springtide.planning.catalog import Catalog
-from springtide.planning.eligibility import Refusal, may_change, may_serve
-from springtide.planning.examined import Examined
-from springtide.planning.families import similar_pools
-from springtide.planning.free_room import FreeRoom
-from springtide.planning.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
+from springtide.planning.groups.eligibility import Refusal, may_change, may_serve
+from springtide.planning.groups.families import similar_pools
+from springtide.planning.groups.limits import Ledger
+from springtide.planning.groups.passing_taints import with_passing_taints
+from springtide.planning.groups.pool_plans import Decisions, of_pools, usage_of_pools
+from springtide.planning.groups.readiness import NodeState
 from springtide.planning.landscape import GroupKey, Landscape, survey
-from springtide.planning.limits import Ledger
-from springtide.planning.min_size import fill_up
-from springtide.planning.passing_taints import with_passing_taints
-from springtide.planning.pending import Demand, Pending, sort_out
 from springtide.planning.plan import (
     BlockReason,
     NodeVerdict,
@@ -33,15 +27,21 @@ from springtide.planning.plan import (
     Purchase,
     SoftTaintChange,
 )
-from springtide.planning.pool_plans import Decisions, of_pools, usage_of_pools
-from springtide.planning.promises import Promises
-from springtide.planning.readiness import NodeState
-from springtide.planning.scale_up import ScaleUp
-from springtide.planning.schedulable import place_demands, place_displaced, place_nominated
-from springtide.planning.searches import Searches
+from springtide.planning.pods.as_bought import place_as_bought
+from springtide.planning.pods.pending import Demand, Pending, sort_out
+from springtide.planning.pods.promises import Promises
+from springtide.planning.pods.schedulable import place_demands, place_displaced, place_nominated
+from springtide.planning.pods.verdicts import of_served
+from springtide.planning.scale_down.examined import Examined
+from springtide.planning.scale_down.free_room import FreeRoom
+from springtide.planning.scale_down.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
+from springtide.planning.scale_down.soft_taints import changes
+from springtide.planning.scale_up.basket import Basket
+from springtide.planning.scale_up.catalog import Catalog
+from springtide.planning.scale_up.min_size import fill_up
+from springtide.planning.scale_up.scale_up import ScaleUp
+from springtide.planning.scale_up.searches import Searches
 from springtide.planning.situation import Situation, establish
-from springtide.planning.soft_taints import changes
-from springtide.planning.verdicts import of_served
 from springtide.planning.wake_up import next_instant
 from springtide.planning.workbench import Workbench
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 
 from springtide.api.settings import HealthSettings, Mode
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.eligibility import Circumstances, purchases_forbidden
-from springtide.planning.failures import GroupFailure, examine
-from springtide.planning.landscape import GroupKey
-from springtide.planning.plan import Cancellation
-from springtide.planning.readiness import (
+from springtide.planning.groups.eligibility import Circumstances, purchases_forbidden
+from springtide.planning.groups.failures import GroupFailure, examine
+from springtide.planning.groups.readiness import (
     GroupState,
     NodeState,
     Readiness,
@@ -20,8 +18,10 @@ from springtide.planning.readiness import (
     cluster_unready,
     healthy,
 )
-from springtide.planning.unregistered import Overdue, overdue
-from springtide.planning.upcoming import Upcoming, upcoming
+from springtide.planning.groups.unregistered import Overdue, overdue
+from springtide.planning.groups.upcoming import Upcoming, upcoming
+from springtide.planning.landscape import GroupKey
+from springtide.planning.plan import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from springtide.planning.backoff import in_force
+from springtide.planning.groups.backoff import in_force
+from springtide.planning.groups.readiness import GroupState, NodeState
 from springtide.planning.landscape import settles_at
-from springtide.planning.readiness import GroupState, NodeState
 from springtide.planning.situation import Situation
 
 

@@ -9,8 +9,8 @@ made without one: whatever hangs on the clock is kept with the instant until whi
 from __future__ import annotations
 
 from springtide.cluster.picture import ClusterPicture
-from springtide.planning.examined import Examined
 from springtide.planning.ground import Ground
+from springtide.planning.scale_down.examined import Examined
 
 
 class Workbench:

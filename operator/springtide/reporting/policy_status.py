@@ -20,8 +20,8 @@ from springtide.api.policy_status import (
 )
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import PolicyView, Snapshot
+from springtide.planning.expanders.priorities import read_priorities
 from springtide.planning.plan import PendingOutcome, Plan, PlannedCost
-from springtide.planning.priorities import read_priorities
 from springtide.reporting import phrases
 from springtide.reporting.plan_notes import clouds_unread, summary
 from springtide.reporting.pool_status import price

@@ -27,7 +27,7 @@ from springtide.cluster.snapshot import Snapshot
 from springtide.planning.again import Planner
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan as make_plan
-from springtide.planning.searches import Searches
+from springtide.planning.scale_up.searches import Searches
 from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch

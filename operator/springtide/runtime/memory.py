@@ -25,8 +25,8 @@ from springtide.cluster.groups import FailureClass, LaunchFailure
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase, Promise
+from springtide.planning.groups.upcoming import remembered
 from springtide.planning.plan import GroupPlan, Plan, PoolPlan
-from springtide.planning.upcoming import remembered
 from springtide.reporting.reporter import Remembered
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=3)

@@ -1,7 +1,7 @@
 """What nodes would take if no other workload mattered: all filters but those that look at where other pods are.
 
 For planning new nodes, whose surroundings are only being planned: the rules between pods are kept by the packing
-(scheduling.rules) and by quotas, not asked of a node that stands alone.
+(scheduling.packing.rules) and by quotas, not asked of a node that stands alone.
 """
 
 from __future__ import annotations

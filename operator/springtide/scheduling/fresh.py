@@ -13,7 +13,7 @@ from springtide.cluster.groups import Template
 from springtide.cluster.records import DaemonSetRecord, NodeRecord, Resources, Taint
 from springtide.cluster.shape import PodShape, Toleration
 from springtide.scheduling.admission import BETWEEN_PODS
-from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.nodes.nodes import HOSTNAME_LABEL
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 

@@ -21,16 +21,16 @@ from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.cluster.shape import PodShape
 from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.scheduling.arrays import BoolArray, IntArray
-from springtide.scheduling.counting import free_matrix, usage_of
 from springtide.scheduling.filters import inter_pod_affinity
 from springtide.scheduling.filters.registry import FILTERS
-from springtide.scheduling.nodes import NodeTable
-from springtide.scheduling.placing import counts_on_nodes
-from springtide.scheduling.questions import Namespaces, Question
-from springtide.scheduling.roll import Roll
+from springtide.scheduling.nodes.counting import free_matrix, usage_of
+from springtide.scheduling.nodes.nodes import NodeTable
+from springtide.scheduling.nodes.roll import Roll
+from springtide.scheduling.nodes.usage import Usage
+from springtide.scheduling.placing.placing import counts_on_nodes
+from springtide.scheduling.relations.questions import Namespaces, Question
+from springtide.scheduling.relations.tallies import PodKind
 from springtide.scheduling.state import State
-from springtide.scheduling.tallies import PodKind
-from springtide.scheduling.usage import Usage
 from springtide.scheduling.verdict import Misfit
 
 if TYPE_CHECKING:

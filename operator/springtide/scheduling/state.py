@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from springtide.scheduling.nodes import NodeTable
-from springtide.scheduling.usage import Usage
+from springtide.scheduling.nodes.nodes import NodeTable
+from springtide.scheduling.nodes.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

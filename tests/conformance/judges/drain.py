@@ -15,8 +15,8 @@ from springtide.cluster.manifests import (
     workload_from_manifest,
 )
 from springtide.cluster.records import PodRecord, Workload
-from springtide.planning.budgets import BudgetIndex
-from springtide.planning.drain_rules import DrainContext, node_drain, pod_verdict
+from springtide.planning.scale_down.budgets import BudgetIndex
+from springtide.planning.scale_down.drain_rules import DrainContext, node_drain, pod_verdict
 from tests.conformance.corpus import Case
 from tests.conformance.judging import unlike
 

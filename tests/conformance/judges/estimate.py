@@ -8,7 +8,7 @@ from springtide.cluster.groups import Template
 from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
 from springtide.cluster.records import DaemonSetRecord, Workload
 from springtide.scheduling.fresh import FreshNode, fresh_node
-from springtide.scheduling.packing import Packing, pack
+from springtide.scheduling.packing.packing import Packing, pack
 from tests.conformance.corpus import Case
 
 ENOUGH = 10_000

@@ -9,9 +9,9 @@ from springtide.api.settings import Expander
 from springtide.cluster.groups import Template
 from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
 from springtide.cluster.shape import PodShape
-from springtide.planning.expanders import best
-from springtide.planning.options import ExpansionOption
-from springtide.planning.priorities import Priorities, read_priorities
+from springtide.planning.expanders.expanders import best
+from springtide.planning.expanders.options import ExpansionOption
+from springtide.planning.expanders.priorities import Priorities, read_priorities
 from springtide.scheduling.fresh import FreshNode, fresh_node
 from tests.conformance.corpus import Case
 from tests.conformance.judging import unlike
@@ -66,7 +66,7 @@ def _fresh(manifest: Case) -> FreshNode:
 
 
 def _worth(shape: PodShape, nodes: Mapping[str, FreshNode], prices: Mapping[str, float]) -> float:
-    """As planning.appraisal settles it from the groups that may be bought from; here they are the options."""
+    """As planning.expanders.appraisal settles it from the groups that may be bought from; here they are the options."""
     rooms = {group: int(node.alone.room(shape)[0]) for group, node in nodes.items() if group in prices}
     return min((prices[group] / room for group, room in rooms.items() if room), default=0.0)
 

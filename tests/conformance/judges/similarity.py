@@ -8,7 +8,7 @@ from typing import Any
 
 from springtide.api.policy import SimilaritySettings
 from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
-from springtide.planning.similarity import Rules, Sample, difference
+from springtide.planning.groups.similarity import Rules, Sample, difference
 from tests.conformance.corpus import Case
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from springtide.cluster.manifests import node_from_manifest, pod_from_manifest
-from springtide.planning.utilization import LeftOut, Utilization, utilization
+from springtide.planning.scale_down.utilization import LeftOut, Utilization, utilization
 from tests.conformance.corpus import Case
 from tests.conformance.judging import unlike
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from springtide.cluster.records import Taint, TaintEffect
+from springtide.planning.groups.readiness import NodeState, node_state
 from springtide.planning.planner import plan
-from springtide.planning.readiness import NodeState, node_state
 from tests.unit.planning.world import LONG_AGO, NOW, ago, group, node, pending, pool, snapshot
 
 NOT_READY = Taint("node.kubernetes.io/not-ready", "", TaintEffect.NO_SCHEDULE)

@@ -12,10 +12,10 @@ from springtide.cluster.groups import NodeGroup
 from springtide.cluster.records import NodeRecord, PodRecord, Taint, TaintEffect
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import GroupMemory, Promise, Snapshot
+from springtide.planning.groups.upcoming import remembered
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
-from springtide.planning.upcoming import remembered
-from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.nodes.nodes import HOSTNAME_LABEL
 from tests.unit.planning.test_zones import ABC, ZONE, waiting
 from tests.unit.planning.world import NOW, instance_of, node, pool, snapshot
 from tests.unit.scheduling.arrangement import Place, admits

@@ -17,10 +17,10 @@ from springtide.cluster.groups import (
 )
 from springtide.cluster.records import NodeRecord, Taint, TaintEffect
 from springtide.cluster.snapshot import Backoff, GroupMemory, OutstandingPurchase, PoolView, Snapshot
+from springtide.planning.groups.readiness import NodeState, healthy, node_state
+from springtide.planning.groups.upcoming import remembered
 from springtide.planning.plan import GroupPlan, NodeCounts, PendingOutcome, Plan
 from springtide.planning.planner import plan
-from springtide.planning.readiness import NodeState, healthy, node_state
-from springtide.planning.upcoming import remembered
 from tests.unit.planning.world import (
     GIB,
     NOW,

@@ -9,7 +9,7 @@ import pytest
 
 from springtide.planning.plan import GroupRefusal, GroupVerdict, PendingOutcome
 from springtide.planning.planner import plan
-from springtide.planning.verdicts import GroupVerdicts
+from springtide.planning.pods.verdicts import GroupVerdicts
 from tests.unit.planning.world import group, pending, pool, shape, snapshot
 
 A, B = GroupVerdict(pool="p", group="a", used=True), GroupVerdict(pool="p", group="b", used=True)

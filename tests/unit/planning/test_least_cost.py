@@ -17,7 +17,7 @@ from springtide.cluster.selector import LabelRequirement, LabelSelector, Selecto
 from springtide.cluster.shape import PodAffinityTerm, PodShape
 from springtide.planning.plan import Plan
 from springtide.planning.planner import plan
-from springtide.planning.searches import Searches
+from springtide.planning.scale_up.searches import Searches
 from tests.unit.planning.world import GIB, group, pending, policy, pool, shape, snapshot, template
 
 APART = shape(600, GIB, labels={"app": "apart"})

@@ -14,10 +14,10 @@ from springtide.cluster.groups import NodeGroup
 from springtide.cluster.records import NodeRecord, PodPhase, PodRecord
 from springtide.cluster.shape import PodShape, Unmodelled
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
-from springtide.planning.limits import pool_bounds
+from springtide.planning.groups.limits import pool_bounds
+from springtide.planning.groups.upcoming import remembered
 from springtide.planning.plan import PendingOutcome, Plan
 from springtide.planning.planner import plan
-from springtide.planning.upcoming import remembered
 from tests.unit.planning.world import (
     GIB,
     LONG_AGO,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from springtide.planning.appraisal import Appraisal
-from springtide.planning.catalog import Catalog
-from springtide.planning.joint_problem import Stage, kinds_of
-from springtide.planning.limits import Ledger
-from springtide.planning.lots import Lot
-from springtide.planning.pending import Demand
+from springtide.planning.expanders.appraisal import Appraisal
+from springtide.planning.groups.limits import Ledger
+from springtide.planning.groups.readiness import assess
 from springtide.planning.planner import plan
-from springtide.planning.readiness import assess
+from springtide.planning.pods.pending import Demand
+from springtide.planning.scale_up.catalog import Catalog
+from springtide.planning.scale_up.joint_problem import Stage, kinds_of
+from springtide.planning.scale_up.lots import Lot
 from springtide.scheduling.fresh import fresh_node
-from springtide.scheduling.rules import EMPTY_BOOK
+from springtide.scheduling.packing.rules import EMPTY_BOOK
 from tests.unit.planning.world import GIB, group, pending, policy, pool, shape, snapshot, template
 
 # Prices per vCPU: 0.05 and 0.04; per GiB: 0.0125 and 0.02.

@@ -19,7 +19,7 @@ from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import Backoff, GroupMemory, Snapshot
 from springtide.planning.plan import GroupRefusal, PendingOutcome, Plan
 from springtide.planning.planner import plan
-from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.nodes.nodes import HOSTNAME_LABEL
 from tests.unit.planning.world import LONG_AGO, NOW, group, node, pod, policy, pool, snapshot, template
 from tests.unit.scheduling.arrangement import Place, stranded
 from tests.unit.scheduling.companies import app, apps, near, spread

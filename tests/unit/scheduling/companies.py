@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import HostPort, PodAffinityTerm, PodShape, SpreadConstraint
-from springtide.scheduling.nodes import HOSTNAME_LABEL
+from springtide.scheduling.nodes.nodes import HOSTNAME_LABEL
 
 APPS = ("a", "b", "c")
 _NUMBERS = itertools.count(1_000_000)

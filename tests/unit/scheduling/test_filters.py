@@ -9,7 +9,7 @@ import pytest
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.shape import HostPort, NodeSelectorTerm, PodShape, Toleration, Unmodelled
 from springtide.scheduling.filters.registry import FILTERS
-from springtide.scheduling.labels import parse_integer
+from springtide.scheduling.nodes.labels import parse_integer
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 from tests.unit.scheduling.build import node, pod, shape, taint, term

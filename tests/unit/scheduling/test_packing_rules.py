@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from springtide.cluster.shape import PodShape
 from springtide.scheduling.fresh import FreshNode
-from springtide.scheduling.nodes import HOSTNAME_LABEL
-from springtide.scheduling.packing import Packing, Part, Site, pack, pack_parts
+from springtide.scheduling.nodes.nodes import HOSTNAME_LABEL
+from springtide.scheduling.packing.packing import Packing, Part, Site, pack, pack_parts
 from tests.unit.scheduling.arrangement import Place, stranded
 from tests.unit.scheduling.companies import app, apps, near, spread
 

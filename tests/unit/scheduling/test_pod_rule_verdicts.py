@@ -9,7 +9,7 @@ from springtide.cluster.selector import LabelRequirement, LabelSelector, Selecto
 from springtide.cluster.shape import PodAffinityTerm, PodShape, SpreadConstraint
 from springtide.scheduling.nominated import feasible_beside_nominated, misfit_beside_nominated
 from springtide.scheduling.objections import objections, rejections
-from springtide.scheduling.selector_text import selector_text
+from springtide.scheduling.relations.selector_text import selector_text
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 from tests.unit.scheduling.build import node, pod, shape

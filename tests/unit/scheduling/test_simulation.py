@@ -14,7 +14,7 @@ from springtide.cluster.records import NodeRecord, PodPhase
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import HostPort, PodShape, SpreadConstraint, Unmodelled
 from springtide.scheduling.fresh import FreshNode
-from springtide.scheduling.resources import LARGEST_AMOUNT
+from springtide.scheduling.nodes.resources import LARGEST_AMOUNT
 from springtide.scheduling.simulation import Simulation
 from tests.unit.scheduling import societies, worlds
 from tests.unit.scheduling.build import node, pod, shape

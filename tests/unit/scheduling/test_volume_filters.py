@@ -15,7 +15,7 @@ from springtide.cluster.manifests import with_limits
 from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.scheduling.filters.registry import FILTERS
 from springtide.scheduling.fresh import FreshNode
-from springtide.scheduling.packing import pack
+from springtide.scheduling.packing.packing import pack
 from springtide.scheduling.simulation import Simulation
 from springtide.scheduling.verdict import Misfit, Plugin
 from tests.unit.cluster.storage import (

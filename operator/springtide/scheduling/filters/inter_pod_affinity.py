@@ -9,10 +9,10 @@ import numpy as np
 from springtide.cluster.shape import PodAffinityTerm, PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import UNLIMITED, Filter
-from springtide.scheduling.labels import ABSENT
-from springtide.scheduling.selector_text import selector_text
+from springtide.scheduling.nodes.labels import ABSENT
+from springtide.scheduling.relations.selector_text import selector_text
+from springtide.scheduling.relations.tally import Domains
 from springtide.scheduling.state import State
-from springtide.scheduling.tally import Domains
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 
 Judgement = tuple[PodRule, PodAffinityTerm, Domains, BoolArray]

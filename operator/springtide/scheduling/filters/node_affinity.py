@@ -13,9 +13,9 @@ import numpy as np
 from springtide.cluster.shape import NodeRequirement, NodeSelectorOperator, NodeSelectorTerm, PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
-from springtide.scheduling.nodes import NodeTable
+from springtide.scheduling.nodes.nodes import NodeTable
+from springtide.scheduling.nodes.terms import NAME_FIELD, matches_terms
 from springtide.scheduling.state import State
-from springtide.scheduling.terms import NAME_FIELD, matches_terms
 from springtide.scheduling.verdict import Misfit, Plugin
 
 _LONGEST_SUBJECT = 200

@@ -9,7 +9,7 @@ import numpy as np
 from springtide.cluster.shape import HostPort, PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
-from springtide.scheduling.ports import WILDCARD_IPS
+from springtide.scheduling.nodes.ports import WILDCARD_IPS
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
 

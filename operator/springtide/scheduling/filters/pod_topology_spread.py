@@ -9,9 +9,9 @@ import numpy as np
 from springtide.cluster.shape import PodShape
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import UNLIMITED, Filter
-from springtide.scheduling.labels import ABSENT
-from springtide.scheduling.selector_text import selector_text
-from springtide.scheduling.spreading import Standing, standings
+from springtide.scheduling.nodes.labels import ABSENT
+from springtide.scheduling.relations.selector_text import selector_text
+from springtide.scheduling.relations.spreading import Standing, standings
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin, PodRule
 

@@ -18,9 +18,9 @@ from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
 from springtide.scheduling.filters.node_affinity import affinity_text
 from springtide.scheduling.filters.whole_pod import rejected_by
+from springtide.scheduling.nodes.volumes import Matching, reachable
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
-from springtide.scheduling.volumes import Matching, reachable
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:

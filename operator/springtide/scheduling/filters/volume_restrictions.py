@@ -10,9 +10,9 @@ from springtide.cluster.shape import PodShape
 from springtide.cluster.volumes.needs import VolumeNeeds
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
+from springtide.scheduling.nodes.volumes import keeps_its_like_out
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
-from springtide.scheduling.volumes import keeps_its_like_out
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:

@@ -14,7 +14,7 @@ from springtide.cluster.volumes.needs import ZoneRequirement
 from springtide.cluster.volumes.resolution import ZONE_KEYS
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
-from springtide.scheduling.nodes import NodeTable
+from springtide.scheduling.nodes.nodes import NodeTable
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
 

@@ -1,0 +1,1 @@
+"""Node groups and their nodes: what is there, what is coming, what failed, and how far each group may go."""

@@ -1,0 +1,1 @@
+"""Scale-up: what to buy for the pods that fit nowhere."""

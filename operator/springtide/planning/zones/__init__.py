@@ -1,0 +1,1 @@
+"""Rules over zones, regions and the like: how many pods go to each, before any node is chosen."""

@@ -1,0 +1,1 @@
+"""Nodes as arrays: labels, taints, resources, ports, volumes, and what the pods on them leave."""

@@ -1,0 +1,1 @@
+"""Packing pods on new nodes."""
