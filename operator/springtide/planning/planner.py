@@ -34,7 +34,13 @@ from springtide.planning.pods.schedulable import place_demands, place_displaced,
 from springtide.planning.pods.verdicts import of_served
 from springtide.planning.scale_down.examined import Examined
 from springtide.planning.scale_down.free_room import FreeRoom
-from springtide.planning.scale_down.give_back import GivenBack, as_dry_run, give_back, removals_forbidden
+from springtide.planning.scale_down.give_back import (
+    NOTHING,
+    GivenBack,
+    as_dry_run,
+    give_back,
+    removals_forbidden,
+)
 from springtide.planning.scale_down.soft_taints import changes
 from springtide.planning.scale_up.basket import Basket
 from springtide.planning.scale_up.catalog import Catalog
@@ -222,6 +228,8 @@ def _dry_run(
     examined: Examined,
 ) -> _DryRun:
     """What DryRun pools would do for the pods that the Active ones could not help."""
+    if all(pool.mode is not Mode.DRY_RUN for pool in situation.snapshot.pools):
+        return _DryRun(purchases=(), given_back=NOTHING, nodes={})
     fork, forked_ledger = landscape.fork(), ledger.fork()
     bought = _buy(situation, Mode.DRY_RUN, left, fork, forked_ledger, catalog, searches)
     given_back = give_back(

@@ -135,7 +135,7 @@ class Ledger:
         states = [state for of_pool in by_pool.values() for state in of_pool]
         policy = states[0].pool.policy
         rooms = (
-            replace(in_pools[0], nodes=sum(max(0, room.nodes) for room in in_pools)),
+            in_pools[0] if len(in_pools) == 1 else replace(in_pools[0], nodes=_together(in_pools)),
             *(room for state in states for room in self._policy_rooms(policy, state.group.template)),
         )
         least = min(rooms, key=lambda room: room.nodes)
@@ -305,6 +305,10 @@ class Ledger:
         used = self._used.setdefault(policy, Counter())
         for resource, amount in each.items():
             used[resource] += amount * count
+
+
+def _together(rooms: Iterable[Room]) -> int:
+    return sum(max(0, room.nodes) for room in rooms)
 
 
 def _amounts(limits: Mapping[str, str | int] | None) -> dict[str, int]:

@@ -54,7 +54,7 @@ class NodeState(StrEnum):
     BEING_DELETED = "BeingDeleted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GroupState:
     """One node group with its nodes and instances told apart."""
 
@@ -65,7 +65,7 @@ class GroupState:
     unregistered: tuple[Instance, ...] = ()
     """Instances without a Node that are not being deleted."""
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str]:
         return (self.pool.name, self.group.id)
 

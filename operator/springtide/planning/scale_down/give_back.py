@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class GivenBack:
     removals: tuple[Removal, ...]
     due_at: datetime | None
     """When the first timer that keeps a node ends."""
+
+
+NOTHING: Final = GivenBack(verdicts={}, unneeded_since={}, removals=(), due_at=None)
+"""There are no nodes to judge."""
 
 
 def removals_forbidden(snapshot: Snapshot) -> str:

@@ -38,6 +38,8 @@ class NodeKind:
     cell: int | None
     keys: tuple[GroupKey, ...]
     price: float
+    room: int
+    """Most nodes that may be bought."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Stage:
 
     catalog: Catalog
     ledger: Ledger
-    """Says how many nodes of each kind may be bought."""
+    """Before these purchases."""
     rulebook: Rulebook
     lots: Sequence[Lot]
     kinds: Sequence[NodeKind]
@@ -71,7 +73,7 @@ class Stage:
             demands=demands,
             capacities=capacities,
             prices=np.array([kind.price for kind in self.kinds], dtype=np.float64),
-            max_nodes=np.array([self.ledger.room(*kind.keys).nodes for kind in self.kinds], dtype=np.int64),
+            max_nodes=np.array([kind.room for kind in self.kinds], dtype=np.int64),
             fits=self._fits(items, shapes),
             per_node=np.array([self._per_node(shape) for shape in shapes], dtype=np.int64),
             conflicts=tuple(conflicts),
@@ -161,8 +163,11 @@ def kinds_of(
     for candidate in candidates:
         for site, (cell, keys) in enumerate(candidate.sites.items()):
             price = _price(states[keys[0]])
-            if price is not None and not is_atomic(states[keys[0]].pool) and ledger.room(*keys).nodes > 0:
-                kinds.append(NodeKind(candidate, site, cell, keys, price))
+            if price is None or is_atomic(states[keys[0]].pool):
+                continue
+            room = ledger.room(*keys).nodes
+            if room > 0:
+                kinds.append(NodeKind(candidate, site, cell, keys, price, room))
     return kinds
 
 
