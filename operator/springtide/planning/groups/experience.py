@@ -48,6 +48,8 @@ def as_siblings(templates: Mapping[tuple[str, str], Template]) -> Mapping[tuple[
         for (pool, _), template in templates.items()
         if template.volume_limits
     }
+    if not known:
+        return templates
     return {
         key: template
         if template.volume_limits
