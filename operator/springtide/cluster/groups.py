@@ -91,6 +91,11 @@ class NodeGroup:
     read_at: datetime | None = None
 
     @property
+    def hourly_price(self) -> float | None:
+        """Of a new node, in the policy's currency; None: unknown."""
+        return self.template.hourly_price if self.template is not None else None
+
+    @property
     def unfulfilled(self) -> int:
         """Asked for, but no instance exists yet."""
         alive = sum(1 for i in self.instances if i.state is not InstanceState.DELETING)

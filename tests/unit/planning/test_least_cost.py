@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from springtide.api.settings import Expander
+from springtide.api.settings import Expander, ScaleUpSettings
 from springtide.cluster.groups import NodeGroup
 from springtide.cluster.records import PodRecord
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
@@ -76,6 +76,14 @@ def test_a_greedy_plan_carries_its_bound_too() -> None:
     found = made.costs["default"]
     assert found.planned == pytest.approx(cost(made))
     assert 2.5 < found.lower_bound <= 3.0 + 1e-9
+
+
+def test_a_group_that_is_bought_whole_bounds_the_cost_like_any_other() -> None:
+    whole = pool("whole", sized("cheap", 4000, 0.1, max_size=2), up=ScaleUpSettings(atomic=True))
+    dear = pool("dear", sized("dear", 2000, 1.0))
+    chain = policy(expanders=(Expander.LEAST_WASTE,))
+    made = plan(snapshot(whole, dear, waiting=pending(1, shape(2000, 64 * GIB)), policies=[chain]))
+    assert made.costs["default"].lower_bound <= 0.2 + 1e-9
 
 
 def test_without_all_prices_there_is_no_cost() -> None:

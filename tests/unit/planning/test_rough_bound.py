@@ -33,7 +33,7 @@ def stage(lots: list[Lot]) -> Stage:
         list(states.values()), [lot.demand.shape for lot in lots], apart=appraisal.apart
     )
     ledger = Ledger(states.values(), [policy()])
-    return Stage(catalog, ledger, EMPTY_BOOK, lots, kinds_of(candidates, states, ledger))
+    return Stage(catalog, ledger, EMPTY_BOOK, lots, kinds_of(candidates, states, ledger, atomic=True))
 
 
 def lot(number: int, cpu: int, gib: int, count: int) -> Lot:

@@ -54,13 +54,13 @@ class Appraisal:
         chain = self.policy.spec.expanders
         return (
             self._families.of(state),
-            _price(state) if Expander.PRICE in chain else None,
+            state.group.hourly_price if Expander.PRICE in chain else None,
             self._priority(state) if Expander.PRIORITY in chain else None,
         )
 
     def price_of(self, candidate: Candidate) -> float | None:
         """Of one node, an hour; None: unknown."""
-        return _price(self._state_of[candidate.keys[0]])
+        return self._state_of[candidate.keys[0]].group.hourly_price
 
     def priority_of(self, candidate: Candidate) -> int | None:
         """The higher the better; None: the policy's priorities do not name it."""
@@ -74,7 +74,7 @@ class Appraisal:
             offer = _whole(offer, state)
         if Expander.PRIORITY in chain:
             offer = replace(offer, option=replace(offer.option, priority=self._priority(state)))
-        price = _price(state)
+        price = state.group.hourly_price
         if Expander.PRICE not in chain or price is None:
             return offer
         if not is_atomic(state.pool) and _SIZES.isdisjoint(chain[: chain.index(Expander.PRICE)]):
@@ -97,11 +97,11 @@ class Appraisal:
 
     @cached_property
     def _priced(self) -> list[GroupState]:
-        return [state for state in self.states if _price(state) is not None]
+        return [state for state in self.states if state.group.hourly_price is not None]
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:
-        return np.array([_price(state) for state in self._priced], dtype=np.float64)
+        return np.array([state.group.hourly_price for state in self._priced], dtype=np.float64)
 
     @cached_property
     def _state_of(self) -> Mapping[GroupKey, GroupState]:
@@ -127,11 +127,6 @@ class Appraisal:
     def _worth_of(self, offer: Offer, bin_: Bin) -> float:
         """Of the pods on one of the bin's nodes."""
         return sum((self.worth(offer.shapes[place]) or 0.0) * count for place, count in bin_.contents)
-
-
-def _price(state: GroupState) -> float | None:
-    template = state.group.template
-    return template.hourly_price if template is not None else None
 
 
 def _whole(offer: Offer, state: GroupState) -> Offer:

@@ -134,7 +134,7 @@ def _hourly_cost(pool: PoolView, ledger: Ledger) -> float | None:
     cost = 0.0
     for group in pool.groups:
         target = ledger.target((pool.name, group.id))
-        price = group.template.hourly_price if group.template is not None else None
+        price = group.hourly_price
         if target and price is None:
             return None
         cost += target * (price or 0.0)

@@ -46,8 +46,7 @@ class Basket:
 
 def _purchase(state: GroupState, item: _Item) -> Purchase:
     target = target_of(state)
-    template = state.group.template
-    price = template.hourly_price if template is not None else None
+    price = state.group.hourly_price
     return Purchase(
         pool=state.pool.name,
         group=state.group.id,

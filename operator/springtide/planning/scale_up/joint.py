@@ -15,7 +15,7 @@ from springtide.api.settings import Expander
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PolicyView
 from springtide.planning.expanders.expanders import Choice
-from springtide.planning.groups.limits import Ledger
+from springtide.planning.groups.limits import Ledger, is_atomic
 from springtide.planning.groups.readiness import GroupState
 from springtide.planning.landscape import GroupKey
 from springtide.planning.optimizer import Lot as Nodes
@@ -107,18 +107,18 @@ class _Replanning:
 
     def run(self) -> tuple[tuple[Bought, ...], PlannedCost | None]:
         """(the purchases, their cost; None if some price is unknown)."""
-        stage = self._stage(self.ledger)
+        whole = self._stage(self.ledger)
         cost = self._cost(self.turn.bought)
         if not self.turn.searches:
-            return self.turn.bought, None if cost is None else self._greedy_cost(stage, cost)
-        kept, free = self._split(stage)
-        stage = self._stage(_with(self.ledger, kept))
+            return self.turn.bought, None if cost is None else self._greedy_cost(whole, cost)
+        kept, free = self._split(whole)
+        stage = self._stage(_with(self.ledger, kept), atomic=False)
         start, counts = _start(
             free, {key: number for number, kind in enumerate(stage.kinds) for key in kind.keys}
         )
         problem = stage.problem(counts)
         if problem is None:
-            return self.turn.bought, None if cost is None else self._greedy_cost(stage, cost)
+            return self.turn.bought, None if cost is None else self._greedy_cost(whole, cost)
         solution = self._searched(stage, problem, start, counts)
         bought = self.turn.bought
         if solution.cost < cost_of(problem, start) * _ROUNDING:
@@ -128,7 +128,8 @@ class _Replanning:
         if cost is None:
             return bought, None
         if kept:
-            return bought, self._greedy_cost(stage, cost)
+            # The search knew nothing of their pods; and of the room they take it must not be bounded.
+            return bought, self._greedy_cost(whole, cost)
         self.searches.bought(self._name, policy=self.turn.policy.name, cost=cost)
         return bought, PlannedCost(planned=cost, lower_bound=min(solution.lower_bound, cost))
 
@@ -136,14 +137,15 @@ class _Replanning:
     def _name(self) -> str:
         return f"{self.purpose}/{self.turn.policy.name}"
 
-    def _stage(self, ledger: Ledger) -> Stage:
+    def _stage(self, ledger: Ledger, *, atomic: bool = True) -> Stage:
+        """`atomic`: with atomic groups, too. A bound must know them; a search cannot buy from them."""
         candidates = self.attempt.candidates[self.turn.policy.name]
         return Stage(
             catalog=self.attempt.catalog,
             ledger=ledger,
             rulebook=self.attempt.rulebook,
             lots=self.attempt.lots,
-            kinds=kinds_of(candidates, self.turn.states, ledger),
+            kinds=kinds_of(candidates, self.turn.states, ledger, atomic=atomic),
         )
 
     # --- what the search may change ---------------------------------------------------------------------------
@@ -156,6 +158,7 @@ class _Replanning:
         for each in self.turn.bought:
             fixed = [
                 each.key not in known
+                or is_atomic(self.turn.states[each.key].pool)
                 or not contents
                 or any(not stage.expressible(each.offer.shapes[place]) for place, _ in contents)
                 for contents in each.nodes
@@ -226,10 +229,10 @@ class _Replanning:
         """Per hour; None: a price is unknown."""
         total = 0.0
         for each in bought:
-            template = self.turn.states[each.key].group.template
-            if template is None or template.hourly_price is None:
+            price = self.turn.states[each.key].group.hourly_price
+            if price is None:
                 return None
-            total += template.hourly_price * len(each.nodes)
+            total += price * len(each.nodes)
         return total
 
     def _greedy_cost(self, stage: Stage, cost: float) -> PlannedCost:

@@ -156,20 +156,20 @@ class Stage:
 
 
 def kinds_of(
-    candidates: Sequence[Candidate], states: Mapping[GroupKey, GroupState], ledger: Ledger
+    candidates: Sequence[Candidate],
+    states: Mapping[GroupKey, GroupState],
+    ledger: Ledger,
+    *,
+    atomic: bool,
 ) -> list[NodeKind]:
-    """The kinds of nodes that may be bought at a known price; atomic groups, bought whole or not at all, left out."""
+    """The kinds of nodes that may be bought at a known price; `atomic`: those bought whole or not at all, too."""
     kinds = []
     for candidate in candidates:
         for site, (cell, keys) in enumerate(candidate.sites.items()):
-            price = _price(states[keys[0]])
-            if price is None or is_atomic(states[keys[0]].pool):
+            price = states[keys[0]].group.hourly_price
+            if price is None or (is_atomic(states[keys[0]].pool) and not atomic):
                 continue
             room = ledger.room(*keys).nodes
             if room > 0:
                 kinds.append(NodeKind(candidate, site, cell, keys, price, room))
     return kinds
-
-
-def _price(state: GroupState) -> float | None:
-    return state.group.template.hourly_price if state.group.template is not None else None

@@ -56,10 +56,12 @@ class Searches:
         """The best plan found within the time; never dearer than `start`. Learns from the last search of the name."""
         self._leave_off.set()
         improvement = Improvement(problem, start, patterns=self._patterns(name, names))
-        self._by_name[name] = _Search(names, improvement)
-        if self._clock is None:
-            return improvement.run(clock=lambda: 0.0, until=1.0, steps=STEPS_WITHOUT_CLOCK)
-        return improvement.run(clock=self._clock, until=self._clock() + seconds)
+        search = self._by_name[name] = _Search(names, improvement)
+        # A thread in the background that has only just begun may find this search already.
+        with search.lock:
+            if self._clock is None:
+                return improvement.run(clock=lambda: 0.0, until=1.0, steps=STEPS_WITHOUT_CLOCK)
+            return improvement.run(clock=self._clock, until=self._clock() + seconds)
 
     def improve(self, *, seconds: float) -> None:
         """Go on with all searches for so long at most, or until the next plan needs them; in a thread of its own."""
@@ -94,10 +96,6 @@ class Searches:
                 search.lock.release()
                 costs[policy] = PlannedCost(planned=cost, lower_bound=min(bound, cost))
         return costs
-
-    def best(self, name: str) -> Solution:
-        """The best plan of the last search of the name; to be asked while nothing goes on in the background."""
-        return self._by_name[name].improvement.solution
 
     def _patterns(self, name: str, names: Names) -> tuple[Lot, ...]:
         before = self._by_name.get(name)

@@ -179,11 +179,7 @@ class Terrain:
 
     @cached_property
     def _price_of(self) -> Mapping[GroupKey, float | None]:
-        return {
-            state.key: state.group.template.hourly_price if state.group.template is not None else None
-            for _, states in self.turns
-            for state in states
-        }
+        return {state.key: state.group.hourly_price for _, states in self.turns for state in states}
 
     # --- obstacles ------------------------------------------------------------------------------------------
 
