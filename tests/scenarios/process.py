@@ -19,6 +19,7 @@ from springtide.cluster.api_errors import ApiError
 from springtide.cluster.groups import InstanceState, PoolListing
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
+from springtide.leadership.gate import MutationGate
 from springtide.providers.base import TargetChange, TerminateOutcome, TerminateResult
 from springtide.providers.simulated.cloud import SimulatedCloud
 from springtide.providers.simulated.provider import SimulatedProvider
@@ -275,7 +276,7 @@ class Process:
             picture=lambda: self.picture(now=now()),
             emit=self._emit,
             clock=now,
-            mutations_allowed=lambda: "",
+            gate=MutationGate.always_open(),
             owner="scenario",
         )
         providers = {"simulated": Cloud(world.cloud, self.door, world)}

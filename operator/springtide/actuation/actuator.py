@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,6 +23,7 @@ from springtide.actuation.terminations import Terminator
 from springtide.api.settings import Mode
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import RemovalInFlight
+from springtide.leadership.gate import MutationGate
 from springtide.planning.plan import Plan, Purchase
 
 EVICTED_RECENTLY: Final = timedelta(minutes=2)
@@ -56,18 +57,17 @@ class Actuator:
         picture: Picture,
         emit: Emit,
         clock: Clock,
-        mutations_allowed: Callable[[], str],
+        gate: MutationGate,
         settings: ActuationSettings | None = None,
         owner: str = "",
     ) -> None:
-        """`mutations_allowed` says why nothing may be changed, or "": asked right before each mutation.
-        `owner` names this operator in the annotations of nodes."""
+        """`gate` is asked right before each mutation. `owner` names this operator in the annotations of nodes."""
         settings = settings or ActuationSettings()
         self._emit = emit
         self._clock = clock
         self._evicted: dict[str, datetime] = {}
         self._cloud_task_number = 0
-        fence, locks = Fence(mutations_allowed), GroupLocks()
+        fence, locks = Fence(gate), GroupLocks()
         self.targets = TargetMemory(clock)
         editor = NodeEditor(nodes, fence=fence, settings=settings)
         terminator = Terminator(

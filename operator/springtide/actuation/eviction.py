@@ -11,7 +11,7 @@ from springtide.actuation.patience import growing, passes, patiently
 from springtide.actuation.ports import Fence, NodeApi
 from springtide.actuation.residents import grace_seconds
 from springtide.actuation.settings import ActuationSettings
-from springtide.cluster.api_errors import ApiError, KubeError
+from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError
 from springtide.cluster.records import PodRecord
 
 
@@ -93,9 +93,11 @@ class Evictor:
     ) -> KubeError | None:
         """One attempt; None when the pod was evicted or is gone."""
         grace = grace_seconds(pod, most=limits.max_grace)
-        self._fence.check()
         try:
-            await self._nodes.evict(pod, grace_seconds=grace)
+            async with self._fence.mutation(at_most=self._settings.kube_call_timeout):
+                await self._nodes.evict(pod, grace_seconds=grace)
+        except TimeoutError:
+            return ApiUnreachable(f"eviction of pod {pod.namespace}/{pod.name}: no answer in time")
         except KubeError as error:
             if await self._is_gone(node, pod, error):
                 return None

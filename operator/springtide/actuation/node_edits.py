@@ -9,7 +9,7 @@ from typing import Any
 from springtide.actuation.patience import passes
 from springtide.actuation.ports import Fence, NodeApi, NodeObject
 from springtide.actuation.settings import ActuationSettings
-from springtide.cluster.api_errors import ApiError, KubeError
+from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError
 
 Change = Callable[[NodeObject], Mapping[str, Any] | None]
 """Node -> guarded patch, or None when it is as wanted already. May raise to give up."""
@@ -59,8 +59,11 @@ class NodeEditor:
         patch = change(node)
         if patch is None:
             return node
-        self._fence.check()
-        return await self._nodes.patch(name, patch)
+        try:
+            async with self._fence.mutation(at_most=self._settings.kube_call_timeout):
+                return await self._nodes.patch(name, patch)
+        except TimeoutError as error:
+            raise ApiUnreachable(f"Node {name}: no answer in time") from error
 
 
 def _is_conflict(error: KubeError) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +14,7 @@ from springtide.api.nodepool import NodePool
 from springtide.api.resolve import PoolSettings
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
+from springtide.leadership.gate import MutationGate
 from springtide.providers.base import Provider
 
 NodeObject = Mapping[str, Any]
@@ -70,11 +73,22 @@ class MutationForbidden(Exception):
 class Fence:
     """Asked immediately before each mutation, so that nothing is changed without the right to (a lost lease, …)."""
 
-    def __init__(self, why_forbidden: Callable[[], str]) -> None:
-        self._why_forbidden = why_forbidden
+    def __init__(self, gate: MutationGate) -> None:
+        self._gate = gate
 
     def check(self) -> None:
         """Raises MutationForbidden unless a mutation may be sent right now."""
-        reason = self._why_forbidden()
+        reason = self._gate.why_closed()
         if reason:
             raise MutationForbidden(reason)
+
+    @asynccontextmanager
+    async def mutation(self, *, at_most: float) -> AsyncIterator[None]:
+        """Around one mutation: checks, then gives it `at_most` seconds, and always less than is left of the lease.
+
+        Raises MutationForbidden before anything is sent, and TimeoutError when the answer is late: then it may have
+        happened.
+        """
+        self.check()
+        async with asyncio.timeout(min(at_most, self._gate.seconds_left())):
+            yield

@@ -113,9 +113,8 @@ class Purchaser:
         give_up_at = asyncio.get_running_loop().time() + self._settings.purchase_patience
         lost_answers = 0
         for wait in growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most):
-            self._fence.check()
             try:
-                async with asyncio.timeout(self._settings.cloud_call_timeout):
+                async with self._fence.mutation(at_most=self._settings.cloud_call_timeout):
                     return await pool.provider.raise_target(
                         pool.resource, purchase.group, expected=purchase.from_target, to=purchase.to_target
                     )
@@ -157,8 +156,7 @@ class Purchaser:
         key = (cancellation.pool, cancellation.group)
         async with self._locks.of(*key):
             try:
-                self._fence.check()
-                async with asyncio.timeout(self._settings.cloud_call_timeout):
+                async with self._fence.mutation(at_most=self._settings.cloud_call_timeout):
                     change = await pool.provider.cancel_unfulfilled(
                         pool.resource, cancellation.group, to=cancellation.to_target
                     )

@@ -18,6 +18,9 @@ class ActuationSettings:
     conflict_patience: float = 5.0
     """After so long such a write is given up. Cluster Autoscaler's constant."""
 
+    kube_call_timeout: float = 10.0
+    """Longest a single mutation at the API server may take; later its answer counts as lost."""
+
     rollback_patience: float = 60.0
     """Undoing is tried longer than doing: a taint left behind makes a node useless."""
 

@@ -140,7 +140,7 @@ class Terminator:
             # Doubtful from before the call, so that even a cancellation in the middle leaves the doubt behind.
             self._doubtful |= keys
             try:
-                async with asyncio.timeout(self._settings.cloud_call_timeout):
+                async with self._fence.mutation(at_most=self._settings.cloud_call_timeout):
                     results = await pool.provider.terminate(pool.resource, group, instances)
             except (AmbiguousError, TimeoutError) as error:
                 attempt.message = str(error) or "the cloud did not answer in time"

@@ -35,6 +35,7 @@ from springtide.cluster.records import PodRecord
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.watching import ClusterWatch
 from springtide.cluster.wire import PodWire
+from springtide.leadership.gate import MutationGate
 from springtide.providers.base import Provider
 from springtide.providers.registry import ProviderNotInstalledError, ProviderSettings, kinds, load
 from springtide.reporting import logs
@@ -208,8 +209,7 @@ def _assemble(
         picture=lambda: cluster.picture(now=utc_now()),
         emit=emit,
         clock=utc_now,
-        # One replica, strategy Recreate: whoever runs may act. Leader election will answer here.
-        mutations_allowed=lambda: "",
+        gate=MutationGate.always_open(),
         settings=ActuationSettings(delay_after_taint=settings.delay_after_taint.total_seconds()),
         owner=socket.gethostname(),
     )

@@ -13,6 +13,7 @@ from springtide.actuation.ports import Fence, MutationForbidden
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster.api_errors import ApiError, ApiUnreachable
 from springtide.cluster.records import PodRecord
+from springtide.leadership.gate import MutationGate
 from tests.unit.actuation.world import FakeNodes, Pauses, blocked_by_budget, pod
 
 pytestmark = pytest.mark.looptime
@@ -30,7 +31,10 @@ class Drain:
         self.told: list[str] = []
         for each in pods:
             self.nodes.land("n", each)
-        self._evictor = Evictor(self.nodes, fence=Fence(lambda: forbidden), settings=ActuationSettings())
+        gate = MutationGate.always_open()
+        if forbidden:
+            gate.close(forbidden)
+        self._evictor = Evictor(self.nodes, fence=Fence(gate), settings=ActuationSettings())
 
     async def run(self, limits: EvictionLimits = LIMITS) -> NotEvicted | None:
         witness = EvictionWitness(

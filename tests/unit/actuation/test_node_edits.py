@@ -12,6 +12,7 @@ from springtide.actuation.node_edits import NodeEditor, NodeGone
 from springtide.actuation.ports import Fence
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster.api_errors import ApiError, ApiUnreachable
+from springtide.leadership.gate import MutationGate
 from tests.unit.actuation.world import FakeNodes, Pauses
 
 pytestmark = pytest.mark.looptime
@@ -33,7 +34,7 @@ def nodes() -> FakeNodes:
 
 @pytest.fixture
 def editor(nodes: FakeNodes) -> NodeEditor:
-    return NodeEditor(nodes, fence=Fence(lambda: ""), settings=ActuationSettings())
+    return NodeEditor(nodes, fence=Fence(MutationGate.always_open()), settings=ActuationSettings())
 
 
 async def test_a_conflict_is_resolved_by_a_fresh_read(nodes: FakeNodes, editor: NodeEditor) -> None:

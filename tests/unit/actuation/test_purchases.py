@@ -248,7 +248,7 @@ async def test_without_leave_to_act_the_cloud_is_not_called(
     change: dict[str, Any], reason: type[Any]
 ) -> None:
     world = await World().booted()
-    world.forbidden = "the lease is lost"
+    world.gate.close("the lease is lost")
     await asyncio.wait(world.apply(**change))
     assert world.of(reason)[0].message == "the lease is lost"
     assert world.group.target == 3

@@ -327,7 +327,7 @@ async def test_a_node_object_that_nobody_deletes_is_reported_and_not_deleted_by_
 async def test_without_leave_to_act_nothing_is_changed() -> None:
     world = await World().booted()
     before = copy.deepcopy(world.object())
-    world.forbidden = "the lease is lost"
+    world.gate.close("the lease is lost")
     await world.remove()
     [suspended] = world.of(RemovalSuspended)
     assert suspended.message == "the lease is lost"
@@ -339,7 +339,7 @@ async def test_when_leave_to_act_ends_in_the_middle_the_marks_stay_for_the_next_
     world.with_pods(pod("web-1"))
     world.apply(removals=(world.removal(),))
     await asyncio.sleep(2)
-    world.forbidden = "the lease is lost"
+    world.gate.close("the lease is lost")
     await world.quiet()
     assert world.of(RemovalSuspended)
     assert world.nodes.evictions == []

@@ -32,6 +32,7 @@ from springtide.cluster.records import (
 )
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import PodShape
+from springtide.leadership.gate import MutationGate
 from springtide.planning.plan import Plan, Removal, RemovalReason
 from springtide.providers.base import TerminateResult
 from springtide.providers.simulated.cloud import SimulatedCloud, SimulatedInstance
@@ -292,7 +293,7 @@ class World:
     settings: ActuationSettings = field(default_factory=ActuationSettings)
     scale_down: Mapping[str, Any] = field(default_factory=dict)
     size: int = 3
-    forbidden: str = ""
+    gate: MutationGate = field(default_factory=MutationGate.always_open)
 
     def __post_init__(self) -> None:
         self.pauses = Pauses()
@@ -324,7 +325,7 @@ class World:
             ),
             emit=self.outcomes.append,
             clock=clock,
-            mutations_allowed=lambda: self.forbidden,
+            gate=self.gate,
             settings=self.settings,
             owner="test",
         )
