@@ -35,14 +35,13 @@ from springtide.runtime.settings import OperatorSettings
 from springtide.runtime.watchdog import watch_over
 from tests.scenarios.api_server import ApiServer, Manifest, Watcher
 from tests.scenarios.control_plane import ControlPlane
+from tests.scenarios.door import Door
 from tests.scenarios.virtual_time import OWN_TASKS, Tasks, now
 from tests.unit.actuation.world import blocked_by_budget, merge_patch
 
 if TYPE_CHECKING:
     from tests.scenarios.world import World
 
-CALL_SECONDS: Final = 0.01
-"""A call takes so long until its effect, and again until its answer."""
 SYNC_SECONDS: Final = 0.2
 """The informers' first lists."""
 TICK_SECONDS: Final = 1.0
@@ -77,26 +76,6 @@ class Termination:
     """It had been terminated before."""
 
 
-class Door:
-    """What a process says goes through here; a killed one hears nothing any more."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    async def before(self) -> None:
-        self.check()
-        await asyncio.sleep(CALL_SECONDS)
-        self.check()
-
-    async def after(self) -> None:
-        await asyncio.sleep(CALL_SECONDS)
-        self.check()
-
-    def check(self) -> None:
-        if self.closed:
-            raise asyncio.CancelledError("the process was killed")
-
-
 class Nodes:
     """The NodeApi over the scenario's API server."""
 
@@ -104,29 +83,26 @@ class Nodes:
         self._server, self._control_plane, self._door, self._world = server, control_plane, door, world
 
     async def read(self, name: str) -> NodeObject:
-        await self._door.before()
-        node = self._node(name)
-        await self._door.after()
-        return node
+        async with self._door.asking():
+            return self._node(name)
 
     async def patch(self, name: str, change: Mapping[str, Any]) -> NodeObject:
-        await self._door.before()
-        node = self._node(name)
-        version = change.get("metadata", {}).get("resourceVersion")
-        if version not in (None, node["metadata"]["resourceVersion"]):
-            raise ApiError(status=409, reason="Conflict", message="the object has been modified")
-        stored = self._server.put("Node", merge_patch(node, change))
-        await self._door.after()
-        return stored
+        async with self._door.changing("patch Node", name):
+            node = self._node(name)
+            version = change.get("metadata", {}).get("resourceVersion")
+            if version not in (None, node["metadata"]["resourceVersion"]):
+                raise ApiError(status=409, reason="Conflict", message="the object has been modified")
+            return self._server.put("Node", merge_patch(node, change))
 
     async def pods_on(self, name: str) -> Sequence[PodRecord]:
-        await self._door.before()
-        pods = [pod for pod in self._server.pods if pod.node_name == name]
-        await self._door.after()
-        return pods
+        async with self._door.asking():
+            return [pod for pod in self._server.pods if pod.node_name == name]
 
     async def evict(self, pod: PodRecord, *, grace_seconds: int) -> None:
-        await self._door.before()
+        async with self._door.changing("evict Pod", pod.name):
+            self._evict(pod)
+
+    def _evict(self, pod: PodRecord) -> None:
         known = self._server.truth.pods.get((pod.namespace, pod.name))
         if known is None:
             raise ApiError(status=404, reason="NotFound", message=f'pods "{pod.name}" not found')
@@ -140,7 +116,6 @@ class Nodes:
             raise blocked_by_budget()
         self._world.evictions.append(known)
         self._control_plane.delete_pod(known)
-        await self._door.after()
 
     def _node(self, name: str) -> Manifest:
         node = self._server.get("Node", name)
@@ -156,26 +131,26 @@ class Statuses:
         self._server, self._door, self._world = server, door, world
 
     async def get_json(self, path: str) -> Any:
-        await self._door.before()
-        return self._object(path)[1]
+        async with self._door.asking():
+            return self._object(path)[1]
 
     async def patch(self, path: str, body: Any, content_type: str = "") -> Any:
-        await self._door.before()
         if not path.endswith("/status"):
-            return {}
-        kind, present = self._object(path.removesuffix("/status"))
-        test, add = body
-        if test["value"] != present["metadata"]["resourceVersion"]:
-            raise ApiError(status=422, reason="Invalid", message="the test of a JSON patch failed")
-        self._world.status_writes.append((now(), kind, present["metadata"]["name"]))
-        stored = self._server.put(kind, {**present, "status": add["value"]})
-        await self._door.after()
-        return stored
+            async with self._door.asking():  # an event, told again
+                return {}
+        path = path.removesuffix("/status")
+        async with self._door.changing(f"write status of {path.split('/')[-2]}", path.split("/")[-1]):
+            kind, present = self._object(path)
+            test, add = body
+            if test["value"] != present["metadata"]["resourceVersion"]:
+                raise ApiError(status=422, reason="Invalid", message="the test of a JSON patch failed")
+            self._world.status_writes.append((now(), kind, present["metadata"]["name"]))
+            return self._server.put(kind, {**present, "status": add["value"]})
 
     async def post(self, path: str, body: Any) -> Any:
-        await self._door.before()
-        self._world.events.append(body)
-        return body
+        async with self._door.asking():
+            self._world.events.append(body)
+            return body
 
     def _object(self, path: str) -> tuple[str, Manifest]:
         plural, name = path.split("/")[-2:]
@@ -194,34 +169,35 @@ class Cloud(SimulatedProvider):
         self._door, self._world = door, world
 
     async def list_groups(self, pools: Sequence[NodePool]) -> Mapping[str, PoolListing]:
-        await self._door.before()
-        listings = await super().list_groups(pools)
-        await asyncio.sleep(self._world.listing_seconds)
-        await self._door.after()
-        return listings
+        async with self._door.asking():
+            listings = await super().list_groups(pools)
+            await asyncio.sleep(self._world.listing_seconds)
+            return listings
 
     async def raise_target(self, pool: NodePool, group_id: str, *, expected: int, to: int) -> TargetChange:
-        await self._door.before()
-        before = self.cloud.group(pool.name, group_id).target
-        try:
-            change = await super().raise_target(pool, group_id, expected=expected, to=to)
-        finally:
-            after = self.cloud.group(pool.name, group_id).target
-            if after > before:
-                self._world.note_raise(Raise(now(), pool.name, group_id, before, after))
-        await self._door.after()
-        return change
+        async with self._door.changing("raise target", f"{pool.name}/{group_id}", to_cloud=True):
+            before = self.cloud.group(pool.name, group_id).target
+            try:
+                return await super().raise_target(pool, group_id, expected=expected, to=to)
+            finally:
+                after = self.cloud.group(pool.name, group_id).target
+                if after > before:
+                    self._world.note_raise(Raise(now(), pool.name, group_id, before, after))
 
     async def cancel_unfulfilled(self, pool: NodePool, group_id: str, *, to: int) -> TargetChange:
-        await self._door.before()
-        change = await super().cancel_unfulfilled(pool, group_id, to=to)
-        await self._door.after()
-        return change
+        async with self._door.changing("cancel unfulfilled", f"{pool.name}/{group_id}", to_cloud=True):
+            return await super().cancel_unfulfilled(pool, group_id, to=to)
 
     async def terminate(
         self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
     ) -> Mapping[str, TerminateResult]:
-        await self._door.before()
+        names = ", ".join(instance_ids)
+        async with self._door.changing("terminate", f"{pool.name}/{group_id}: {names}", to_cloud=True):
+            return await self._terminate_and_note(pool, group_id, instance_ids)
+
+    async def _terminate_and_note(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, TerminateResult]:
         group = self.cloud.group(pool.name, group_id)
         going = {i: self._is_going(group.instances.get(i)) for i in instance_ids}
         residents = {i: self._world.residents(i) for i in instance_ids}
@@ -236,7 +212,6 @@ class Cloud(SimulatedProvider):
                         now(), pool.name, group_id, instance, outcome, residents[instance], going[instance]
                     )
                 )
-        await self._door.after()
         return results
 
     @staticmethod
@@ -249,7 +224,7 @@ class Process:
 
     def __init__(self, world: World, settings: OperatorSettings) -> None:
         self.world = world
-        self.door = Door()
+        self.door = Door(world.doorkeeper)
         self.tasks: Tasks = WeakSet()
         self._context = contextvars.copy_context()
         self._context.run(OWN_TASKS.set, self.tasks)
@@ -393,6 +368,6 @@ class Process:
             except NotReleasedYet as error:
                 logging.getLogger("kopf").info("%s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-        self.door.check()
-        self.world.server.delete(kind, ("", name))
+        async with self.door.changing(f"take the finalizer off {kind}", name):
+            self.world.server.delete(kind, ("", name))
         self._deletions.discard((kind, name))

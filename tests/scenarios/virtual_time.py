@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakSet
@@ -21,6 +21,11 @@ OWN_TASKS: ContextVar[Tasks | None] = ContextVar("OWN_TASKS", default=None)
 def now() -> datetime:
     """The loop's virtual time as a date."""
     return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def outside(call: Callable[..., None]) -> Callable[..., None]:
+    """The call as nobody's: what the cloud does belongs to no process, though one may have asked for it."""
+    return lambda *arguments: Context().run(call, *arguments)
 
 
 class InlineExecutor(ThreadPoolExecutor):

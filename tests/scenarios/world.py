@@ -17,8 +17,9 @@ from springtide.providers.simulated.cloud import SimulatedCloud, SimulatedGroup
 from springtide.runtime.settings import OperatorSettings
 from tests.scenarios.api_server import ApiServer, Manifest
 from tests.scenarios.control_plane import ControlPlane
+from tests.scenarios.door import Doorkeeper, Unhindered
 from tests.scenarios.process import Process, Raise, Termination
-from tests.scenarios.virtual_time import now, prepare
+from tests.scenarios.virtual_time import now, outside, prepare
 
 HARD = "ToBeDeletedByClusterAutoscaler"
 SOFT = "DeletionCandidateOfClusterAutoscaler"
@@ -59,6 +60,8 @@ class World:
         """So long ago the informers heard from the API server."""
         self.on_raise: Callable[[Raise], None] = lambda raised: None
         """Called in the instant in which a target was raised."""
+        self.doorkeeper: Doorkeeper = Unhindered()
+        """Told of every call of the operators that changes something; may hinder it."""
         self.process: Process | None = None
 
     async def started(self) -> World:
@@ -67,8 +70,8 @@ class World:
         self.control_plane = ControlPlane(self.server)
         self.cloud = SimulatedCloud(
             clock=now,
-            on_instance_running=self.control_plane.register,
-            on_instance_gone=self.control_plane.instance_gone,
+            on_instance_running=outside(self.control_plane.register),
+            on_instance_gone=outside(self.control_plane.instance_gone),
         )
         for name, spec in self._policies.items():
             self.add_policy(name, **spec)
@@ -221,6 +224,7 @@ class World:
     def check(self) -> None:
         """Nothing that must never happen has happened."""
         self.violations += _overbought(self.outcomes)
+        self.violations += self.server.past_the_door
         assert not self.violations, f"{self.violations}: {self.describe()}"
 
     # --- looking ------------------------------------------------------------------------------------------------
