@@ -69,8 +69,18 @@ devcluster: $(PROJECT) ## keep a control plane and its cloud up in the foregroun
 	@$(BIN)/python -m devcluster $(ARGS)
 
 .PHONY: test
-test: $(PROJECT) ## all tests that need no control plane: unit, scenarios, conformance, faults
-	@$(BIN)/python -m pytest tests --ignore=tests/e2e -m "not e2e" $(ARGS)
+test: $(PROJECT) ## the quick tests, which need no control plane: unit, scenarios, conformance, short faults
+	@$(BIN)/python -m pytest tests --ignore=tests/e2e -m "not e2e and not faults" $(ARGS)
+
+.PHONY: faults
+faults: $(PROJECT) ## inject faults for half an hour: killed at every step, stateful stories, soak, the real control plane
+	@$(BIN)/python -m devcluster.binary
+	@FAULTS_REPORT=build/faults $(BIN)/python -m pytest tests/faults -m faults $(ARGS)
+
+.PHONY: faults-long
+faults-long: $(PROJECT) ## the same with larger numbers, for hours
+	@$(BIN)/python -m devcluster.binary
+	@FAULTS=long FAULTS_REPORT=build/faults $(BIN)/python -m pytest tests/faults -m faults $(ARGS)
 
 .PHONY: conformance
 conformance: $(PROJECT) ## compare with recorded answers of kube-scheduler and Cluster Autoscaler; CORPUS=folder for others
