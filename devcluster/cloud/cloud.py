@@ -20,8 +20,10 @@ from devcluster.cloud.fleet import Fleet, FleetEvent, Timings
 from devcluster.cloud.groups import Administrator, GroupSpec
 from devcluster.cloud.model import Instance
 from devcluster.cloud.moto import MotoServer
+from devcluster.cloud.protocol import Request
 from devcluster.cloud.proxy import OWNER_ACCESS_KEY, Proxy
 from devcluster.process import ProcessCrashed
+from devcluster.traps import Traps
 
 ACCESS_KEY = "AKIADEVCLUSTEROPERATR"
 """The key that `Cloud.environment` hands out; AWS's have 20 characters and begin like this one."""
@@ -111,11 +113,16 @@ class Cloud:
         """Every call so far, whoever made it."""
         return self._proxy.calls
 
-    def environment(self) -> dict[str, str]:
-        """The variables that make any AWS SDK or CLI talk to this cloud."""
+    @property
+    def traps(self) -> Traps[Request]:
+        """Where calls can be caught and held; see devcluster.traps."""
+        return self._proxy.traps
+
+    def environment(self, access_key: str = ACCESS_KEY) -> dict[str, str]:
+        """The variables that make any AWS SDK or CLI talk to this cloud; the calls are recorded under the key."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "AWS_REGION": self.options.region,
             "AWS_DEFAULT_REGION": self.options.region,

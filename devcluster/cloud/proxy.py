@@ -18,6 +18,7 @@ from devcluster.cloud.failures import Failures
 from devcluster.cloud.fleet import Fleet
 from devcluster.cloud.gate import Gate
 from devcluster.cloud.protocol import AwsError, Request, error_answer, parse_request
+from devcluster.traps import Moment, Traps
 
 OWNER_ACCESS_KEY = "devcluster-owner"
 """Calls signed with this key are spared the failure rules: whoever sets the stage must not trip over them."""
@@ -38,6 +39,8 @@ class Proxy:
         }
         self._runner: web.ServerRunner | None = None
         self.calls = CallLog()
+        self.traps: Traps[Request] = Traps()
+        """Hold calls of others than the owner, before they are done or before their answer is sent."""
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -64,6 +67,8 @@ class Proxy:
         try:
             if governed:
                 await self._gate.admit(request)
+                if not await self.traps.pass_by(Moment.BEFORE, request):
+                    return _broken(http)
             answer = await self._answer(request, http, body)
             outcome = answer.error_code() or OK
         except AwsError as error:
@@ -81,11 +86,16 @@ class Proxy:
                 duration_s=time.monotonic() - started,
             )
         )
-        if governed and self._gate.answer_is_lost(request) and http.transport is not None:
-            http.transport.abort()
+        if governed and await self._answer_is_lost(request, outcome):
+            return _broken(http)
         return web.Response(
             status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type}
         )
+
+    async def _answer_is_lost(self, request: Request, outcome: str) -> bool:
+        if outcome == OK and not await self.traps.pass_by(Moment.AFTER, request):
+            return True
+        return self._gate.answer_is_lost(request)
 
     async def _answer(self, request: Request, http: web.BaseRequest, body: bytes) -> Answer:
         handler = self._handlers.get(request.service, {}).get(request.action)
@@ -94,3 +104,10 @@ class Proxy:
                 method=http.method, path=http.raw_path, headers=http.headers, body=body
             )
         return await handler(request)
+
+
+def _broken(http: web.BaseRequest) -> web.Response:
+    """Break the connection; the answer is never seen."""
+    if http.transport is not None:
+        http.transport.abort()
+    return web.Response(status=499)

@@ -22,6 +22,7 @@ from devcluster.cloud.failures import (
     SlowBoot,
     Throttled,
 )
+from devcluster.traps import Moment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -468,3 +469,22 @@ async def test_every_call_is_recorded_with_time_parameters_and_outcome(cloud, as
     await asg.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
     later = cloud.calls[seen:]
     assert [call.is_mutation for call in later] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("moment", "desired"),
+    [
+        pytest.param(Moment.BEFORE, 0, id="before: nothing was bought"),
+        pytest.param(Moment.AFTER, 1, id="after: bought, but the answer is lost"),
+    ],
+)
+async def test_a_call_can_be_held_and_dropped(cloud, asg, moment, desired):
+    name = await new_group(cloud)
+    trap = cloud.traps.set(lambda request: request.action == "SetDesiredCapacity", moment=moment)
+    sent = asyncio.create_task(asg.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1))
+    held = await trap.caught(timeout=5)
+    assert (held.params["AutoScalingGroupName"], cloud.desired(name)) == (name, desired)
+    trap.drop()
+    with pytest.raises(ConnectionClosedError):
+        await sent
+    assert cloud.desired(name) == desired
