@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from springtide.api.foreign_text import shown
 from springtide.api.model import ApiModel
 from springtide.api.scalars import AnyInteger, Time, list_map
 
@@ -135,7 +136,7 @@ def set_condition(
     """The conditions with this one added, or replaced in its place.
 
     lastTransitionTime is kept when the status stays the same, so that it says since when, and so that writing
-    the same fact twice changes nothing. A message that is too long is cut.
+    the same fact twice changes nothing. The message may hold what clouds and users wrote: see api.foreign_text.
     """
     if isinstance(status, bool):
         status = ConditionStatus.TRUE if status else ConditionStatus.FALSE
@@ -146,7 +147,7 @@ def set_condition(
         type=kind.value,
         status=status,
         reason=reason.value,
-        message=_cut(message),
+        message=shown(message, at_most=MAX_CONDITION_MESSAGE),
         observed_generation=generation,
         last_transition_time=since.replace(microsecond=0),
     )
@@ -162,7 +163,3 @@ def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
     """Whether the condition is there and True."""
     condition = find_condition(conditions, kind)
     return condition is not None and condition.status == ConditionStatus.TRUE
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= MAX_CONDITION_MESSAGE else message[: MAX_CONDITION_MESSAGE - 1] + "…"

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from springtide.api.duration import DURATION_PATTERN, MAX_DURATION_LENGTH, format_duration, parse_duration
+from springtide.api.foreign_text import shown
 
 
 def refuse(wrong: str, *, remedy: str) -> PydanticCustomError:
@@ -189,8 +190,15 @@ LabelValue = Annotated[
 ]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 """A name, id or reason."""
-LongText = Annotated[str, StringConstraints(max_length=2048)]
-"""A message for humans."""
+
+
+def _told(value: object) -> object:
+    return shown(value, at_most=MAX_TEXT) if isinstance(value, str) else value
+
+
+MAX_TEXT: Final = 2048
+LongText = Annotated[str, BeforeValidator(_told), StringConstraints(max_length=MAX_TEXT)]
+"""A message for humans, in a status: whatever it is made of, one line without secrets, cut rather than refused."""
 
 # lists and maps
 

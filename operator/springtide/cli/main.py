@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from springtide import __version__
+from springtide.api.foreign_text import shown
 from springtide.cli import crds, demo_command, run
 
 COMMANDS = (run, demo_command, crds)
@@ -15,6 +16,8 @@ COMMANDS = (run, demo_command, crds)
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
+MAX_ERROR = 2048
+"""Characters of the line that says why a command failed."""
 
 DESCRIPTION = """\
 Springtide scales the nodes of a Kubernetes cluster: it buys nodes when pods cannot be scheduled, and gives nodes
@@ -81,7 +84,7 @@ def describe(error: BaseException) -> str:
     """One line for an error that nobody expected; of a group, its first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = " ".join(str(error).split())
+    text = shown(str(error), at_most=MAX_ERROR)
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 

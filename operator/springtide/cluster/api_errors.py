@@ -7,6 +7,11 @@ from typing import Any
 
 import msgspec
 
+from springtide.api.foreign_text import shown
+
+MAX_MESSAGE = 1000
+"""Characters of an answer's message; admission webhooks have sent pages."""
+
 
 class KubeError(Exception):
     """Base of everything that KubeClient raises for a request."""
@@ -32,6 +37,8 @@ class ApiError(KubeError):
         retry_after: float | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
+        # Webhooks and proxies write into it whatever they like.
+        message = shown(message, at_most=MAX_MESSAGE)
         super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
         self.status = status
         """HTTP status code, or the code of the Status object in a watch's ERROR event."""

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from springtide.api.foreign_text import shown
 from springtide.cluster.access import Access, AccessLoader, from_environment
 from springtide.cluster.api_errors import (
     ApiError,
@@ -44,6 +45,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 10.0
+MAX_DESCRIPTION = 500
+"""Characters of what an SDK or a plugin says of its failure."""
 MAX_REQUESTS = 64
 """Requests at a time; more wait in line. Streams do not count, or a few watches could starve all else."""
 
@@ -345,5 +348,6 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         # Its own text shows the address of an SSL context, which helps nobody.
         return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-    # On one line: a broken kubeconfig is told by its YAML parser in four.
-    return " ".join(str(error).split()) or type(error).__name__
+    # On one line: a broken kubeconfig is told by its YAML parser in four. Without secrets: an exec plugin's output is
+    # in its error, a proxy's password in its URL.
+    return shown(str(error), at_most=MAX_DESCRIPTION) or type(error).__name__

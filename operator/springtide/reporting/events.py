@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from springtide.api.foreign_text import shown
 from springtide.api.scalars import format_time
 from springtide.cluster.api_errors import ApiError, KubeError
 
@@ -67,6 +68,10 @@ class Event:
     type: EventType
     reason: str
     message: str
+    """Made fit to be shown when the event is made, so that what is remembered of it is bounded, too."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shown(self.message, at_most=MAX_MESSAGE))
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -206,7 +211,6 @@ def _name(event: Event, now: datetime) -> str:
 
 
 def _manifest(event: Event, *, name: str, now: datetime) -> dict[str, Any]:
-    message = event.message if len(event.message) <= MAX_MESSAGE else event.message[: MAX_MESSAGE - 1] + "…"
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -214,7 +218,7 @@ def _manifest(event: Event, *, name: str, now: datetime) -> dict[str, Any]:
         "involvedObject": event.subject.reference(),
         "type": event.type.value,
         "reason": event.reason,
-        "message": message,
+        "message": event.message,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "firstTimestamp": format_time(now),

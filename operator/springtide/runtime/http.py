@@ -10,6 +10,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from springtide.api.foreign_text import shown
+
+MAX_ANSWER = 2048
+"""Characters of a probe's answer."""
+
 Check = Callable[[], str]
 """Returns what is wrong in one line; empty when all is well."""
 
@@ -25,7 +30,8 @@ def make_app(*, registry: CollectorRegistry, healthy: Check, ready: Check) -> we
 
 def _probe(check: Check) -> Callable[[web.Request], Any]:
     async def answer(_: web.Request) -> web.Response:
-        wrong = check()
+        # Whoever reaches the port reads it.
+        wrong = shown(check(), at_most=MAX_ANSWER)
         return web.Response(status=503, text=wrong + "\n") if wrong else web.Response(text="ok\n")
 
     return answer

@@ -7,6 +7,7 @@ import re
 import aiohttp
 from botocore import exceptions as sdk
 
+from springtide.api.foreign_text import shown
 from springtide.providers.aws.iam import Operation
 from springtide.providers.base import (
     AmbiguousError,
@@ -88,9 +89,9 @@ def classify(error: Exception, *, operation: Operation, region: str) -> Provider
 
 
 def readable(text: str) -> str:
-    """The first sentence or so of an AWS message, on one line, without the encoded authorisation details."""
-    line = " ".join(re.sub(r"Encoded authorization failure message:.*", "", text, flags=re.DOTALL).split())
-    return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1].rstrip() + "…"
+    """The first sentence or so of an AWS message, on one line, without secrets and the encoded authorisation details."""
+    told = re.sub(r"Encoded authorization failure message:.*", "", text, flags=re.DOTALL)
+    return shown(told.strip(), at_most=_MAX_MESSAGE)
 
 
 def _answered(error: sdk.ClientError, *, what: str, operation: Operation) -> ProviderError:
