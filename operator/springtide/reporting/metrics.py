@@ -44,6 +44,12 @@ from springtide.planning.plan import Plan, PoolPlan
 
 PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 WAIT_BUCKETS = (5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800)
+MAX_GROUPS = 5_000
+"""Groups counted by name in a process's life. A discovery that finds new groups every day must not fill Prometheus:
+counters cannot forget, so further ones are counted together."""
+MAX_POOLS = 1_000
+MANY_OTHERS = "(others)"
+"""Label value for them: no object of Kubernetes can have this name."""
 NODE_STATES = (
     "ready",
     "unready",
@@ -69,6 +75,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._groups: set[tuple[str, str]] = set()
+        self._pools: set[str] = set()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._gauges = _PassCollector()
@@ -152,6 +160,23 @@ class Metrics:
             "springtide_evictions", "Evictions, by result.", [*pool, "result"], registry=registry
         )
 
+    def _group(self, outcome: Outcome) -> tuple[str, str]:
+        """The labels pool and group of an outcome."""
+        known = (outcome.pool, outcome.group)
+        if known not in self._groups:
+            if len(self._groups) >= MAX_GROUPS:
+                return MANY_OTHERS, MANY_OTHERS
+            self._groups.add(known)
+        return known
+
+    def _pool(self, name: str) -> str:
+        """The label pool of what is counted for no group."""
+        if name not in self._pools:
+            if len(self._pools) >= MAX_POOLS:
+                return MANY_OTHERS
+            self._pools.add(name)
+        return name
+
     # --- fed by the engine ---------------------------------------------------------------------------------------
 
     def passed(self, last: LastPass, *, cause: str, phases: Mapping[str, timedelta], ended_at: float) -> None:
@@ -170,7 +195,7 @@ class Metrics:
         self._status_writes.labels(resource).inc()
 
     def purchase_fulfilled(self, pool: str, took: timedelta) -> None:
-        self._fulfilled.labels(pool).observe(took.total_seconds())
+        self._fulfilled.labels(self._pool(pool)).observe(took.total_seconds())
 
     @singledispatchmethod
     def count(self, outcome: Outcome) -> None:
@@ -178,49 +203,49 @@ class Metrics:
 
     @count.register
     def _(self, outcome: PurchaseAcknowledged) -> None:
-        self._purchases.labels(outcome.pool, outcome.group).inc()
-        self._bought.labels(outcome.pool, outcome.group).inc(max(0, outcome.target - outcome.before))
+        self._purchases.labels(*self._group(outcome)).inc()
+        self._bought.labels(*self._group(outcome)).inc(max(0, outcome.target - outcome.before))
 
     @count.register
     def _(self, outcome: PurchaseRefused) -> None:
-        self._purchase_failures.labels(outcome.pool, outcome.group, "CallRefused").inc()
+        self._purchase_failures.labels(*self._group(outcome), "CallRefused").inc()
 
     @count.register
     def _(self, outcome: PurchaseFailed) -> None:
-        self._purchase_failures.labels(outcome.pool, outcome.group, "CallFailed").inc()
+        self._purchase_failures.labels(*self._group(outcome), "CallFailed").inc()
 
     @count.register
     def _(self, outcome: CancellationDone) -> None:
-        self._purchase_failures.labels(outcome.pool, outcome.group, outcome.failure.value).inc()
+        self._purchase_failures.labels(*self._group(outcome), outcome.failure.value).inc()
 
     @count.register
     def _(self, outcome: UnregisteredTerminated) -> None:
-        self._unregistered.labels(outcome.pool, outcome.group).inc(len(outcome.instances))
+        self._unregistered.labels(*self._group(outcome)).inc(len(outcome.instances))
 
     @count.register
     def _(self, outcome: RemovalStarted) -> None:
-        self._removals.labels(outcome.pool, outcome.group, outcome.reason).inc()
+        self._removals.labels(*self._group(outcome), outcome.reason).inc()
 
     @count.register
     def _(self, outcome: RemovalDone) -> None:
-        self._removed.labels(outcome.pool, outcome.group).inc()
-        self._removal_duration.labels(outcome.pool).observe(outcome.took.total_seconds())
+        self._removed.labels(*self._group(outcome)).inc()
+        self._removal_duration.labels(self._pool(outcome.pool)).observe(outcome.took.total_seconds())
 
     @count.register
     def _(self, outcome: RemovalRolledBack) -> None:
-        self._removal_failures.labels(outcome.pool, outcome.group, outcome.reason.value).inc()
+        self._removal_failures.labels(*self._group(outcome), outcome.reason.value).inc()
 
     @count.register
     def _(self, outcome: RemovalFailed) -> None:
-        self._removal_failures.labels(outcome.pool, outcome.group, "StepFailed").inc()
+        self._removal_failures.labels(*self._group(outcome), "StepFailed").inc()
 
     @count.register
     def _(self, outcome: PodEvicted) -> None:
-        self._evictions.labels(outcome.pool, "accepted").inc()
+        self._evictions.labels(self._pool(outcome.pool), "accepted").inc()
 
     @count.register
     def _(self, outcome: EvictionBlocked) -> None:
-        self._evictions.labels(outcome.pool, "refused").inc()
+        self._evictions.labels(self._pool(outcome.pool), "refused").inc()
 
 
 class _PassCollector(Collector):

@@ -6,13 +6,16 @@ import io
 import re
 
 import pytest
+from hypothesis import given
 from rich.console import Console
 
 from springtide.cli.demo.live import LiveTeller, on_screen
 from springtide.cli.demo.picture import HARD_TAINT, SOFT_TAINT, Picture
+from springtide.cli.demo.plain import PlainTeller
 from springtide.cli.demo.scene import NodeState, scene_of
 from springtide.cli.demo.story import Chapter
 from springtide.cli.demo.view import SceneView, bar
+from tests.hostile import hostile_text
 from tests.unit.cli.demo_objects import event, node, node_pool, picture, pod
 
 CHAPTER = Chapter(1, "The burst", "120 pods arrive")
@@ -107,3 +110,20 @@ async def test_what_the_chapters_came_to_stays_on_the_terminal() -> None:
         teller.chapter(CHAPTER)
         teller.result("all 120 pods run on 22 nodes")
     assert output.getvalue().rstrip().endswith("The burst: all 120 pods run on 22 nodes")
+
+
+def test_markup_in_a_message_is_text() -> None:
+    seen, _ = picture()
+    seen.event("ADDED", event("[red]a[/red] [link=http://x]b[/link] [/]"))
+    assert "[red]a[/red] [link=http://x]b[/link] [/]" in drawn(seen)
+
+
+@given(hostile_text())
+def test_no_message_drives_the_terminal(message: str) -> None:
+    seen, _ = picture()
+    told: list[str] = []
+    PlainTeller(seen, told.append)
+    seen.event("ADDED", event(message))
+    assert all(line.isprintable() for line in drawn(seen).split("\n"))
+    assert all(line.isprintable() for line in told)
+    assert len(told) == 1

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from springtide.cluster.api_errors import ApiError
 from springtide.reporting.events import MAX_MESSAGE, MAX_WAITING, Event, EventRecorder, EventType, Subject
+from tests.hostile import SECRETS, hostile_text
 
 POOL = Subject("springtide.dev/v1alpha1", "NodePool", "general", "uid-1")
 POD = Subject("v1", "Pod", "web", "uid-2", "shop")
@@ -124,3 +126,18 @@ async def test_that_events_are_forbidden_is_told_once(caplog: pytest.LogCaptureF
     (record,) = caplog.records
     assert "deploy/kubernetes/20-cluster-role.yaml" in record.getMessage()
     assert recorder.dropped == 2
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+async def test_no_event_tells_a_secret(text: str, secret: str) -> None:
+    api = Api()
+    await recorded(EventRecorder(api, clock=Clock()), event(text))
+    (written,) = api.objects.values()
+    assert secret not in written["message"]
+
+
+@given(hostile_text())
+def test_whatever_is_said_an_event_has_one_bounded_line(text: str) -> None:
+    message = event(text).message
+    assert len(message) <= MAX_MESSAGE
+    assert message.isprintable()

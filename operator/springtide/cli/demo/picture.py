@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from springtide.api.foreign_text import shown
 from springtide.cluster.quantity import parse_amount
 from springtide.providers.aws.instance_types import packaged_prices
 
@@ -25,6 +26,9 @@ RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu")
 SECONDS_PER_HOUR: Final = 3600.0
 
 DECISIONS_KEPT: Final = 200
+
+MOST_SHOWN: Final = 1024
+"""Characters of one decision."""
 
 
 @dataclass(slots=True)
@@ -157,7 +161,11 @@ class Picture:
         """An Event about a NodePool."""
         if kind != "ADDED" or item.get("source", {}).get("component") != SPRINGTIDE:
             return
-        decision = Decision(self.clock(), item["reason"], item["message"], item.get("type") == "Warning")
+        # Whoever may write Events may name us as their source: what they say must not drive the terminal.
+        reason, message = (
+            shown(item.get(field) or "", at_most=MOST_SHOWN) for field in ("reason", "message")
+        )
+        decision = Decision(self.clock(), reason, message, item.get("type") == "Warning")
         self.decisions.append(decision)
         self._tell(decision)
 
