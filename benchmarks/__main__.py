@@ -20,6 +20,7 @@ from benchmarks.curve import curve
 from benchmarks.lone import lone
 from benchmarks.memory import memory
 from benchmarks.result import RESULTS, Result, load, save
+from benchmarks.scale_in import scale_in
 from benchmarks.standing import judged, of_plan
 from benchmarks.steady import steady
 from benchmarks.table import as_text
@@ -34,6 +35,7 @@ def _awaited(workload: Callable[[], Coroutine[Any, Any, Result]]) -> Callable[[]
 OTHERS: dict[str, Callable[[], Result]] = {
     "lone": lambda: judged(asyncio.run(lone())),
     "burst-1k": lambda: judged(asyncio.run(burst())),
+    "scale-in-1k": lambda: judged(asyncio.run(scale_in())),
     "memory": _awaited(memory),
     "steady": _awaited(steady),
     "bad-input": bad_input,

@@ -41,6 +41,9 @@ def _page(entries: Sequence[Entry], by_name: Mapping[str, Entry]) -> str:
         as_markdown(entries),
         _INPUTS,
     ]
+    reactions = [name for name in _REACTIONS if name in by_name]
+    if reactions:
+        parts.append(_reactions(by_name, reactions))
     if "curve" in by_name:
         parts.append(_CURVE)
     if "bad-input" in by_name:
@@ -53,6 +56,39 @@ def _page(entries: Sequence[Entry], by_name: Mapping[str, Entry]) -> str:
 
 def _machines(entries: Sequence[Entry]) -> str:
     return "; ".join(dict.fromkeys(entry["machine"] for entry in entries if entry.get("machine")))
+
+
+def _reactions(by_name: Mapping[str, Entry], present: Sequence[str]) -> str:
+    lines = [
+        _REACTION,
+        "",
+        "| workload | Springtide | Cluster Autoscaler | Karpenter |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in present:
+        peers = by_name[name].get("peers", {})
+        notes = [peers.get(peer, {}).get("note", "") for peer in ("cluster-autoscaler", "karpenter")]
+        lines.append(f"| {' | '.join((name, _reaction(by_name[name]), *notes))} |")
+    lines += ["", *(f"- {_REACTIONS[name]}" for name in present)]
+    if seconds := by_name.get("scale-in-1k", {}).get("figures", {}).get("seconds"):
+        lines += ["", _SCALE_IN, "", _figures(seconds)]
+    return "\n".join(lines)
+
+
+def _reaction(entry: Entry) -> str:
+    """Our figures in words."""
+    if "p50_s" in entry:
+        return f"p50 {entry['p50_s']} s, p95 {entry['p95_s']} s, max {entry['max_s']} s (n = {entry['n']})"
+    if "removed" in entry:
+        figures = entry["figures"]
+        return (
+            f"{figures['nodes before']} to {entry['nodes']} nodes in {entry['wall_s']:.1f} s; "
+            f"{figures['pods evicted']} pods evicted, {figures['pods evicted twice']} of them twice"
+        )
+    return (
+        f"{entry['wall_s']:.1f} s until all run ({entry['floor_s']:.1f} s with the nodes there); "
+        f"{entry['nodes']} nodes in {entry['purchases']} purchases"
+    )
 
 
 def _bad_input(entry: Entry) -> str:
@@ -125,6 +161,24 @@ _INPUTS: Final = """\
 | xl | 150,000 running on 5,000 nodes, 10,000 pending, 3,000 shapes | 50 |
 
 `…-least-cost` plan all groups jointly, within five seconds."""
+
+_REACTION: Final = """\
+## On a real control plane
+
+`make bench ARGS='lone burst-1k scale-in-1k'`: kube-apiserver, kube-scheduler and kube-controller-manager on the same two
+cores as the operator, hollow nodes that boot at once, AWS's API served by moto."""
+
+_REACTIONS: Final = {
+    "lone": "`lone`: a pod that needs a new node, again and again: from `PodScheduled=False` to the call.",
+    "burst-1k": "`burst-1k`: a Deployment of 1,000 pods of 500m and 1 GiB on an empty cluster.",
+    "scale-in-1k": "`scale-in-1k`: 700 of 1,000 pods leave at random from nodes of 15.5 allocatable vCPU; a "
+    "PodDisruptionBudget covers all. Policy: `scanInterval: 1s`; `scaleDown` with `unneededTime`, `delayAfterAdd` and "
+    "`delayAfterFailure` 0, `maxParallel` and `maxParallelDrain` 100; flags as shipped (`--delay-after-taint=5s`).",
+}
+
+_SCALE_IN: Final = """\
+Where the time of `scale-in-1k` goes, in seconds since the 700 were told to leave; evictions under one budget are as fast
+as the API server grants them (each writes the budget's status, and those that meet there wait half a second):"""
 
 _CURVE: Final = """\
 ## How it grows

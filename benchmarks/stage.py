@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from devcluster.api import Api, has_condition, wait_for
-from devcluster.cloud import Cloud, CloudOptions, GroupSpec, Timings
+from devcluster.cloud import BridgeOptions, Cloud, CloudOptions, GroupSpec, Timings
 from devcluster.controlplane import ControlPlane
 from devcluster.operator_process import OperatorProcess, install, operator_kubeconfig, operator_process
 
@@ -53,16 +53,21 @@ OWNER = "devcluster-owner"
 
 
 @asynccontextmanager
-async def stage(*groups: GroupSpec) -> AsyncIterator[Stage]:
-    """Instantly booting nodes; one NodePool over all groups; default policy without scale-down."""
-    options = CloudOptions(timings=Timings(boot_s=0.0, launch_s=0.0))
+async def stage(
+    *groups: GroupSpec, bridge: BridgeOptions | None = None, template: Mapping[str, Any] | None = None
+) -> AsyncIterator[Stage]:
+    """Instantly booting nodes; a NodePool for each group; default policy without scale-down.
+
+    `bridge`: how instances become Nodes; `template`: every NodePool's spec.template.
+    """
+    options = CloudOptions(timings=Timings(boot_s=0.0, launch_s=0.0), bridge=bridge or BridgeOptions())
     with tempfile.TemporaryDirectory(prefix="springtide-bench-") as folder:
         async with Cloud(options) as cloud, ControlPlane() as plane, plane.api() as api:
             await cloud.connect(api)
             await install(api, REPOSITORY)
             for group in groups:
                 await cloud.create_group(group)
-            await _configure(api, [group.name for group in groups])
+            await _configure(api, [group.name for group in groups], template=template or {})
             kubeconfig = await operator_kubeconfig(
                 api, server=plane.server, ca_path=plane.ca_path, folder=Path(folder)
             )
@@ -83,7 +88,7 @@ async def _until_ready(api: Api, groups: Sequence[GroupSpec]) -> None:
     await wait_for(ready, timeout=60, what="the NodePools to be ready")
 
 
-async def _configure(api: Api, groups: list[str]) -> None:
+async def _configure(api: Api, groups: list[str], *, template: Mapping[str, Any]) -> None:
     def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
         version = "springtide.dev/v1alpha1"
         return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
@@ -98,7 +103,8 @@ async def _configure(api: Api, groups: list[str]) -> None:
     )
     for group in groups:
         provider = {"aws": {"region": "us-east-1", "autoScalingGroups": [group]}}
-        await api.post(f"{OWN}/nodepools", manifest("NodePool", group, {"provider": provider}))
+        spec = {"provider": provider, "template": dict(template)}
+        await api.post(f"{OWN}/nodepools", manifest("NodePool", group, spec))
 
 
 def pod_spec(*, cpu: str, memory: str) -> dict[str, Any]:

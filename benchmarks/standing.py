@@ -63,7 +63,16 @@ def _missed(result: Result, target: Target) -> Iterator[str]:
     if result.unplaced:
         yield f"{result.unplaced} pods are not planned for"
     yield from result.complaints
-    for name in ("cpu_s", "nodes", "hourly_cost", "passes", "skew", "peak_rss_mib", "background_cost"):
+    for name in (
+        "wall_s",
+        "cpu_s",
+        "nodes",
+        "hourly_cost",
+        "passes",
+        "skew",
+        "peak_rss_mib",
+        "background_cost",
+    ):
         most, actual = getattr(target, name), getattr(result, name)
         if most is not None and (actual is None or actual > most):
             yield f"{name} {_shown(actual)} > {most:g}"

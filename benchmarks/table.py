@@ -62,6 +62,7 @@ def _nodes(figures: Mapping[str, Any]) -> str:
 
 
 _UNITS = {
+    "wall_s": "{:g} s of the clock",
     "cpu_s": "{:g} s",
     "nodes": "{:g} nodes",
     "removed": "-{:g} nodes",

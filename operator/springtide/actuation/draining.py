@@ -65,7 +65,9 @@ class Draining:
         tools = self._tools
         tools.emit(RemovalDraining(at=tools.clock(), pods=len(movable), **self._told))
         limits = EvictionLimits(
-            max_grace=self._rules.max_graceful_termination, retry_for=self._rules.max_pod_eviction_time
+            max_grace=self._rules.max_graceful_termination,
+            retry_for=self._rules.max_pod_eviction_time,
+            budgets=BudgetIndex(tools.picture().disruption_budgets),
         )
         witness = EvictionWitness(evicted=self._tell_evicted, blocked=self._tell_blocked)
         left = await tools.evictor.drain(self._node, movable, limits=limits, witness=witness)

@@ -33,10 +33,14 @@ class ActuationSettings:
     """Longest wait between two attempts to evict one pod. Cluster Autoscaler's constant."""
     parallel_evictions: int = 20
     """Pods of one node whose eviction is requested at a time."""
+    parallel_evictions_of_budget: int = 12
+    """Pods of one PodDisruptionBudget, of all nodes, whose eviction is requested at a time (Evictor._turn)."""
     termination_slack: float = 30.0
     """An evicted pod may take this much longer than its grace. Cluster Autoscaler's constant."""
+    pod_poll_first: float = 0.25
+    """First wait between two looks at the pods that are still on a draining node: most end at once."""
     pod_poll_interval: float = 2.0
-    """Between two looks at the pods that are still on a draining node."""
+    """The first wait is doubled up to this: some take their whole grace."""
 
     delay_deletion_timeout: float = 120.0
     """How long annotations delay-deletion.cluster-autoscaler.kubernetes.io/* hold up a termination. Cluster
@@ -48,6 +52,8 @@ class ActuationSettings:
     cloud_retry_first: float = 1.0
     """First wait after a throttled or lost call; doubled up to `cloud_retry_most`."""
     cloud_retry_most: float = 10.0
+    write_ahead_patience: float = 5.0
+    """So long writing a purchase down is tried before the cloud is asked: less than a scan interval, too."""
     purchase_patience: float = 8.0
     """A throttled purchase is repeated for so long: less than a scan interval, for the next pass decides anew."""
     terminate_patience: float = 120.0

@@ -12,9 +12,10 @@ from springtide.actuation.eviction import EvictionLimits, EvictionWitness, Evict
 from springtide.actuation.ports import Fence, MutationForbidden
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster.api_errors import ApiError, ApiUnreachable
-from springtide.cluster.records import PodRecord
+from springtide.cluster.records import DisruptionBudget, PodRecord
 from springtide.leadership.gate import MutationGate
-from tests.unit.actuation.world import FakeNodes, Pauses, blocked_by_budget, pod
+from springtide.planning.scale_down.budgets import BudgetIndex
+from tests.unit.actuation.world import FakeNodes, Pauses, blocked_by_budget, budget, pod
 
 pytestmark = pytest.mark.looptime
 
@@ -146,3 +147,42 @@ async def test_a_failure_of_one_eviction_ends_the_others() -> None:
     calls = len(drain.nodes.calls)
     await asyncio.sleep(60)
     assert len(drain.nodes.calls) == calls
+
+
+class CountingNodes(FakeNodes):
+    """Knows how many evictions were under way at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(Pauses())
+        self.under_way = self.most = 0
+
+    async def evict(self, pod: PodRecord, *, grace_seconds: int) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await super().evict(pod, grace_seconds=grace_seconds)
+        finally:
+            self.under_way -= 1
+
+
+@pytest.mark.parametrize(
+    ("budgets", "most"),
+    [
+        pytest.param([budget(100)], 12, id="under one budget, twelve of all nodes together"),
+        pytest.param([budget(100, app="other")], 60, id="under none, twenty of each node"),
+    ],
+)
+async def test_so_many_evictions_are_asked_for_at_a_time(budgets: list[DisruptionBudget], most: int) -> None:
+    nodes = CountingNodes()
+    evictor = Evictor(nodes, fence=Fence(MutationGate.always_open()), settings=ActuationSettings())
+    limits = replace(LIMITS, budgets=BudgetIndex(budgets))
+    witness = EvictionWitness(evicted=lambda *_: None, blocked=lambda *_: None)
+
+    async def drain(node: str) -> NotEvicted | None:
+        pods = [pod() for _ in range(30)]
+        for each in pods:
+            nodes.land(node, each)
+        return await evictor.drain(node, pods, limits=limits, witness=witness)
+
+    assert await asyncio.gather(*map(drain, "abc")) == [None, None, None]
+    assert nodes.most == most
