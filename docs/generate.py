@@ -81,7 +81,8 @@ def scalar_type_of(schema: Schema) -> str:
         return "quantity"
     if schema.get("format") == "date-time":
         return "time"
-    if any("duration" in rule["message"] for rule in schema.get("x-kubernetes-validations", ())):
+    is_text = schema["type"] == "string"
+    if is_text and any("duration" in rule["message"] for rule in schema.get("x-kubernetes-validations", ())):
         return "duration"
     return str(schema["type"])
 

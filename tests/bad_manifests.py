@@ -436,6 +436,72 @@ BAD_POLICIES = (
         server=QUANTITY,
     ),
     Bad(
+        id="a budget without a number",
+        manifest=policy(budgets=[{"name": "few"}]),
+        field="spec.budgets[0]",
+        remedy="give nodes or nodesPercent, 0 for none",
+        server="give nodes or nodesPercent, 0 for none",
+    ),
+    Bad(
+        id="a budget with two numbers",
+        manifest=policy(budgets=[{"name": "few", "nodes": 1, "nodesPercent": 10}]),
+        field="spec.budgets[0]",
+        remedy="both nodes and nodesPercent are given: keep one of them",
+        server="both nodes and nodesPercent are given: keep one of them",
+    ),
+    Bad(
+        id="a budget's schedule without a duration",
+        manifest=policy(budgets=[{"name": "nights", "nodes": 0, "schedule": "0 22 * * *"}]),
+        field="spec.budgets[0]",
+        remedy="give both, or neither for a budget that always holds",
+        server="give both, or neither for a budget that always holds",
+    ),
+    Bad(
+        id="a budget that allows always",
+        manifest=policy(budgets=[{"name": "nights", "action": "Allow"}]),
+        field="spec.budgets[0]",
+        remedy="give schedule and duration, or use action Limit",
+        server="give schedule and duration, or use action Limit",
+    ),
+    Bad(
+        id="a budget's schedule of four fields",
+        manifest=policy(budgets=[{"name": "nights", "nodes": 0, "schedule": "0 22 * *", "duration": "8h"}]),
+        field="spec.budgets[0].schedule",
+        remedy="write the five fields of cron",
+        server="write the five fields of cron",
+    ),
+    Bad(
+        id="a budget's time zone as an offset",
+        manifest=policy(
+            budgets=[
+                {
+                    "name": "nights",
+                    "nodes": 0,
+                    "schedule": "0 22 * * *",
+                    "duration": "8h",
+                    "timeZone": "+02:00",
+                }
+            ]
+        ),
+        field="spec.budgets[0].timeZone",
+        remedy="e.g. Europe/Berlin",
+        server="e.g. Europe/Berlin",
+    ),
+    Bad(
+        id="two budgets of one name",
+        manifest=policy(budgets=[{"name": "few", "nodes": 1}, {"name": "few", "nodesPercent": 10}]),
+        field="spec.budgets",
+        remedy="budget 'few' is listed twice",
+        server="Duplicate value",
+    ),
+    Bad(
+        id="a budget for an unknown reason",
+        manifest=policy(budgets=[{"name": "few", "nodes": 1, "reasons": ["Drifted"]}]),
+        field="spec.budgets[0].reasons[0]",
+        remedy="use one of 'Empty', 'Underutilized' or 'Unready'",
+        server='supported values: "Empty", "Underutilized", "Unready"',
+    ),
+    Bad(
         id="unready share above 100 percent",
         manifest=policy(health={"maxUnreadyPercent": 101}),
         field="spec.health.maxUnreadyPercent",

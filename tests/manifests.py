@@ -84,6 +84,19 @@ GOOD: dict[str, Manifest] = {
             "min": {"nodes": 1, "cpu": "4000m", "memory": "1Ki"},
             "max": {"cpu": 4, "memory": "1Ti", "hourlyCost": "12.50"},
         },
+        budgets=[
+            {"name": "always", "nodesPercent": 10},
+            {
+                "name": "business-hours",
+                "action": "Limit",
+                "nodes": 0,
+                "reasons": ["Empty", "Underutilized"],
+                "schedule": "0 8 * * MON-FRI",
+                "duration": "10h",
+                "timeZone": "Europe/Berlin",
+            },
+            {"name": "nights", "action": "Allow", "schedule": "30 22 * * *", "duration": "6h"},
+        ],
         health={"maxUnreadyPercent": 100, "okUnreadyCount": 0},
     ),
 }

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
+from springtide.api.budgets import Budgets
 from springtide.api.metadata import ObjectMeta
 from springtide.api.model import ApiModel
 from springtide.api.policy_status import AutoscalerPolicyStatus
@@ -176,6 +177,11 @@ class AutoscalerPolicySpec(ApiModel):
 
     limits: Limits | None = None
     """Bounds on all pools of this policy together. Absent: none."""
+
+    budgets: Budgets = ()
+    """How many nodes may be out of service at the same time, and when any may be removed. Of the budgets
+    that hold at the moment the strictest counts. A removal that has begun is finished whatever opens or
+    closes. Purchases, and instances that never became nodes, are not bound."""
 
     health: HealthSettings = HealthSettings()
     """When so many nodes are unready that nothing is bought or removed."""

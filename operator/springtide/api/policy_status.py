@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from springtide.api.budgets import MAX_BUDGETS
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
 from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Quantity, Time, list_map
@@ -68,6 +69,21 @@ class StuckPods(ApiModel):
     """What each node group says, and which group comes nearest if what were changed."""
 
 
+class BudgetReport(ApiModel):
+    """One of spec.budgets at the last pass."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """The budget's name."""
+    open: bool = True
+    """Whether its window is open; a budget without a schedule always is."""
+    allowed: Count | None = None
+    """Most nodes that it lets be out of service at the same time; absent: it sets no bound now."""
+    in_use: Count = 0
+    """Nodes of the policy's pools that are out of service: being removed, or unready."""
+    until: Time | None = None
+    """When its window closes or opens next; absent: never, or not within a year or so."""
+
+
 class AutoscalerPolicyStatus(ApiModel):
     """What the last pass did, written by Springtide."""
 
@@ -83,6 +99,10 @@ class AutoscalerPolicyStatus(ApiModel):
         tuple[StuckPods, ...], Field(max_length=MAX_STUCK, json_schema_extra=list_map("pod"))
     ] = ()
     """Pending pods that no node group can help; the first kinds, by priority and age."""
+    budgets: Annotated[
+        tuple[BudgetReport, ...], Field(max_length=MAX_BUDGETS, json_schema_extra=list_map("name"))
+    ] = ()
+    """What spec.budgets allow, and what is in use."""
     last_probe_time: Time | None = None
     """When the policy was last looked at, to the minute or so."""
     conditions: ConditionList = ()

@@ -32,6 +32,8 @@ class PoolSettings:
     """Of the whole pool; None: the sum of the groups' own maximums."""
     scale_up: ScaleUpSettings
     scale_down: ScaleDownSettings
+    own_scale_down: frozenset[str] = frozenset()
+    """Fields of scale_down that the pool itself has set: what they bound is counted for the pool alone."""
     weight: int = 0
     """For the expander priority: the highest wins."""
 
@@ -44,6 +46,7 @@ def resolve(pool: NodePoolSpec, policy: AutoscalerPolicySpec) -> PoolSettings:
         max_size=pool.max_size,
         scale_up=apply_overrides(policy.scale_up, pool.scale_up),
         scale_down=apply_overrides(policy.scale_down, pool.scale_down),
+        own_scale_down=frozenset(pool.scale_down.given()) if pool.scale_down is not None else frozenset(),
         weight=pool.weight,
     )
 

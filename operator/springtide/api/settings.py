@@ -196,11 +196,12 @@ class ScaleDownSettings:
     --scale-down-delay-after-failure."""
 
     max_parallel: PositiveCount = 10
-    """Most nodes being removed at the same time. Cluster Autoscaler: --max-scale-down-parallelism."""
+    """Most nodes being removed at the same time, in all pools of the policy together. A pool that sets it
+    itself is counted alone. Cluster Autoscaler: --max-scale-down-parallelism."""
 
     max_parallel_drain: PositiveCount = 5
-    """Of these, most nodes from which pods must be evicted; empty nodes are limited by maxParallel only.
-    Cluster Autoscaler: --max-drain-parallelism (there 1)."""
+    """Of these, most nodes from which pods must be evicted; empty nodes are limited by maxParallel only. A
+    pool that sets it itself is counted alone. Cluster Autoscaler: --max-drain-parallelism (there 1)."""
 
     max_graceful_termination: Duration = timedelta(minutes=10)
     """Upper bound of the grace a pod gets to end; its own terminationGracePeriodSeconds counts when that

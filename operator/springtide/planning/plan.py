@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 
+from springtide.api.budgets import RemovalReason
 from springtide.api.nodepool_status import ScaleDownState, ScaleUpState
+from springtide.cluster.degradation import Degradation
 from springtide.cluster.groups import FailureClass
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import PodShape
@@ -143,12 +145,6 @@ class Cancellation:
 # --- removals --------------------------------------------------------------------------------------------------
 
 
-class RemovalReason(StrEnum):
-    EMPTY = "Empty"
-    UNDERUTILIZED = "Underutilized"
-    UNREADY = "Unready"
-
-
 @dataclass(frozen=True, slots=True)
 class Removal:
     """Taint, drain and terminate one node."""
@@ -200,6 +196,8 @@ class BlockReason(StrEnum):
     BLOCKED_BY_ON_COMPLETION_POD = "BlockedByOnCompletionPod"
     NOT_MODELLED = "PodConstraintsNotModelled"
     COOL_DOWN = "CoolDown"
+    BUDGET = "DisruptionBudget"
+    """A budget of the policy (spec.budgets). PodDisruptionBudgets are told of as BLOCKED_BY_POD."""
     PARALLELISM = "MaxParallelReached"
     NOT_STARTED = "NotStarted"
     FORBIDDEN = "RemovalsForbidden"
@@ -354,6 +352,21 @@ class PlannedCost:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetState:
+    """One of a policy's budgets at the instant of the plan, which is counted in."""
+
+    name: str
+    open: bool
+    """Whether its window is; one without a schedule always is."""
+    allowed: int | None
+    """Nodes that it lets be out of service; None: it sets no bound now."""
+    in_use: int
+    """Nodes of the policy's pools that are out of service."""
+    until: datetime | None
+    """When its window closes or opens next; None: not soon."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one pass decided. `dry_run_purchases` / `dry_run_removals` are what DryRun pools would have done."""
 
@@ -373,6 +386,10 @@ class Plan:
     costs: Mapping[str, PlannedCost] = field(default_factory=dict)
     """By policy: its purchases in this plan, or its last ones by least-cost, whose bound may have risen since. Only
     where all prices are known."""
+    budgets: Mapping[str, tuple[BudgetState, ...]] = field(default_factory=dict)
+    """By policy, in the order of its spec; policies without budgets are absent."""
     cluster_healthy: bool = True
+    degradations: tuple[Degradation, ...] = ()
+    """Modes that held while this was planned: those of the snapshot, and outages of zones."""
     wake_at: datetime | None = None
     """The earliest instant at which this plan would differ by time alone (a timer ends); None = none known."""

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from springtide.api.settings import Mode
+from springtide.cluster.degradation import DegradedMode
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.groups.eligibility import Refusal, may_change, may_serve
+from springtide.planning.groups.eligibility import Refusal, may_change, may_serve, removals_forbidden
 from springtide.planning.groups.families import similar_pools
 from springtide.planning.groups.limits import Ledger
+from springtide.planning.groups.outages import as_degradation
 from springtide.planning.groups.passing_taints import with_passing_taints
 from springtide.planning.groups.pool_plans import Decisions, of_pools, usage_of_pools
 from springtide.planning.groups.readiness import NodeState
@@ -39,7 +41,6 @@ from springtide.planning.scale_down.give_back import (
     GivenBack,
     as_dry_run,
     give_back,
-    removals_forbidden,
 )
 from springtide.planning.scale_down.soft_taints import changes
 from springtide.planning.scale_up.basket import Basket
@@ -60,6 +61,7 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workben
     the pass before has left to this one; it changes nothing but the time that planning takes.
     """
     searches = searches if searches is not None else Searches()
+    searches.relief = snapshot.relief
     bench = bench if bench is not None else Workbench()
     bench.begin_pass(snapshot.picture)
     snapshot = with_passing_taints(snapshot)
@@ -94,7 +96,7 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workben
         unregistered=tuple(
             late.removal
             for key, late in situation.overdue.items()
-            if late.removal is not None and situation.may_act_on(situation.states[key])
+            if late.removal is not None and situation.may_terminate_in(situation.states[key])
         ),
         soft_taints=_soft_taints(situation, given_back),
         dry_run_purchases=dry.purchases,
@@ -118,7 +120,9 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workben
             ledger=ledger,
         ),
         costs={**searches.costs(), **active.costs},
+        budgets=given_back.budgets,
         cluster_healthy=not situation.unhealthy,
+        degradations=(*snapshot.degradations, *as_degradation(situation.outages)),
         wake_at=next_instant(situation, [pending.due_at, given_back.due_at, dry.given_back.due_at]),
     )
 
@@ -251,7 +255,7 @@ def _dry_run(
 def _soft_taints(situation: Situation, given_back: GivenBack) -> tuple[SoftTaintChange, ...]:
     snapshot, readiness = situation.snapshot, situation.readiness
     leaving = {removal.node for removal in given_back.removals}
-    if removals_forbidden(snapshot):
+    if removals_forbidden(snapshot) and not _only_the_clock(snapshot):
         return ()
     return changes(
         (
@@ -266,6 +270,13 @@ def _soft_taints(situation: Situation, given_back: GivenBack) -> tuple[SoftTaint
             pool.name for pool in snapshot.pools if pool.mode is not Mode.ACTIVE or pool.left_alone
         ),
     )
+
+
+def _only_the_clock(snapshot: Snapshot) -> bool:
+    """Whether removals are forbidden for nothing but a clock that jumped: then the marks, which hold times, must be
+    written anew."""
+    forbidding = {each.mode for each in snapshot.degradations if each.forbids_removals and each.pools is None}
+    return not snapshot.cluster_autoscaler and forbidding == {DegradedMode.CLOCK_JUMPED}
 
 
 _HOLDING = frozenset(

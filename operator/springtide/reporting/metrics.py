@@ -262,6 +262,7 @@ class _PassCollector(Collector):
         yield _conditions(self.last.conditions)
         yield _backoffs(self.last.plan)
         yield from _costs(self.last.plan)
+        yield from _budgets(self.last.plan)
 
     def describe(self) -> Iterable[Metric]:
         # Without this the registry would collect at registration to learn the names.
@@ -338,6 +339,26 @@ def _costs(plan: Plan) -> Iterator[Metric]:
         planned.add_metric([policy], cost.planned)
         bound.add_metric([policy], cost.lower_bound)
     yield from (planned, bound)
+
+
+def _budgets(plan: Plan) -> Iterator[Metric]:
+    labels = ("policy", "budget")
+    allowed = _gauge(
+        "springtide_disruption_budget_allowed",
+        "Nodes that the budget lets be out of service; absent while it sets no bound.",
+        labels,
+    )
+    in_use = _gauge(
+        "springtide_disruption_budget_in_use",
+        "Nodes of the policy's pools that are out of service: being removed, or unready.",
+        labels,
+    )
+    for policy, states in sorted(plan.budgets.items()):
+        for state in states:
+            in_use.add_metric([policy, state.name], state.in_use)
+            if state.allowed is not None:
+                allowed.add_metric([policy, state.name], state.allowed)
+    yield from (allowed, in_use)
 
 
 def _conditions(conditions: Mapping[str, tuple[Condition, ...]]) -> Metric:

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
+from springtide.api.nodepool_status import MAX_PURPOSES
 from springtide.cluster.quantity import render_quantity
+from springtide.cluster.records import PodRecord
 from springtide.cluster.shape import Unmodelled
 from springtide.planning.plan import (
     BlockReason,
@@ -30,6 +32,8 @@ from springtide.planning.plan import (
 from springtide.reporting.pod_rules import broken_rule, kept_rule
 from springtide.scheduling.verdict import Misfit, Plugin
 
+MAX_PURPOSE_LENGTH: Final = 160
+"""Characters, for one kind of pods."""
 MAX_REASONS: Final = 8
 """Different reasons told for one pod."""
 MAX_CHANGES: Final = 3
@@ -80,6 +84,8 @@ _UNMODELLED = {
 
 
 def _unmodelled(subject: str) -> str:
+    if Unmodelled.UNREADABLE.value in subject:
+        return "what the pod needs cannot be read by this release (its log says why), so no node is bought for it"
     told = (f"{name} ({_UNMODELLED.get(name, 'of the pod')})" for name in subject.split(", "))
     return f"{', '.join(told)} is not simulated yet, so no node is bought for it"
 
@@ -261,6 +267,21 @@ def purchase(decision: Purchase) -> str:
     return f"{decision.pool}/{decision.group} {size} {why}"
 
 
+def purposes(decision: Purchase) -> tuple[str, ...]:
+    """The pods a purchase is for, by shape and owner, most first: "6 × 500m/1Gi (shop/ReplicaSet/web)"; a few of them."""
+    kinds = Counter(_kind_of_pod(pod) for pod in decision.pods)
+    told = [f"{count} × {kind}"[:MAX_PURPOSE_LENGTH] for kind, count in kinds.most_common(MAX_PURPOSES)]
+    rest = len(decision.pods) - sum(count for _, count in kinds.most_common(MAX_PURPOSES))
+    return (*told, f"{rest} others") if rest else tuple(told)
+
+
+def _kind_of_pod(pod: PodRecord) -> str:
+    requests = pod.shape.requests
+    asked = "/".join(render_quantity(name, requests.get(name, 0)) for name in ("cpu", "memory"))
+    owner = f"{pod.owner.kind}/{pod.owner.name}" if pod.owner is not None else pod.name
+    return f"{asked} ({pod.namespace}/{owner})"
+
+
 def cancellation(decision: Cancellation) -> str:
     return (
         f"{decision.pool}/{decision.group} {decision.from_target}->{decision.to_target}: "
@@ -309,6 +330,7 @@ _BLOCKS = {
     BlockReason.BLOCKED_BY_ON_COMPLETION_POD: "waits until a pod completes",
     BlockReason.NOT_MODELLED: "a pod's constraints are not simulated yet",
     BlockReason.COOL_DOWN: "cooling down",
+    BlockReason.BUDGET: "the policy's budgets allow no more",
     BlockReason.PARALLELISM: "enough removals at a time",
     BlockReason.NOT_STARTED: "still starting",
     BlockReason.FORBIDDEN: "removals are not allowed now",

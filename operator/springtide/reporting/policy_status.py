@@ -13,6 +13,7 @@ from springtide.api.conditions import Condition, ConditionType, Reason, is_true,
 from springtide.api.policy_status import (
     MAX_STUCK,
     AutoscalerPolicyStatus,
+    BudgetReport,
     CostReport,
     PassReport,
     PoolCounts,
@@ -21,7 +22,7 @@ from springtide.api.policy_status import (
 from springtide.api.settings import Mode
 from springtide.cluster.snapshot import PolicyView, Snapshot
 from springtide.planning.expanders.priorities import read_priorities
-from springtide.planning.plan import PendingOutcome, Plan, PlannedCost
+from springtide.planning.plan import BudgetState, PendingOutcome, Plan, PlannedCost
 from springtide.reporting import phrases
 from springtide.reporting.plan_notes import clouds_unread, summary
 from springtide.reporting.pool_status import price
@@ -60,6 +61,7 @@ def policy_status(
         ),
         cost=_cost(facts.plan.costs.get(policy.name), before.cost),
         stuck_pods=before.stuck_pods if clouds_unread(facts.snapshot) else _stuck(facts.plan),
+        budgets=tuple(_budget(state) for state in facts.plan.budgets.get(policy.name, ())),
         last_probe_time=before.last_probe_time,
         conditions=_conditions(policy, facts, before.conditions),
     )
@@ -78,6 +80,12 @@ def _cost(cost: PlannedCost | None, before: CostReport | None) -> CostReport | N
         planned=price(cost.planned),
         lower_bound=price(cost.lower_bound),
         gap_percent=math.ceil(cost.gap * 100 - _ROUNDING),
+    )
+
+
+def _budget(state: BudgetState) -> BudgetReport:
+    return BudgetReport(
+        name=state.name, open=state.open, allowed=state.allowed, in_use=state.in_use, until=state.until
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from springtide.actuation.actuator import Actuator
 from springtide.actuation.outcome import Outcome
-from springtide.actuation.ports import ManagedPool
+from springtide.actuation.ports import ManagedPool, NotWritten
 from springtide.actuation.settings import ActuationSettings
+from springtide.api.budgets import RemovalReason
 from springtide.api.nodepool import NodePool
 from springtide.api.policy import AutoscalerPolicySpec
 from springtide.api.resolve import resolve
@@ -33,7 +34,7 @@ from springtide.cluster.records import (
 from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import PodShape
 from springtide.leadership.gate import MutationGate
-from springtide.planning.plan import Plan, Removal, RemovalReason
+from springtide.planning.plan import Plan, Purchase, Removal
 from springtide.providers.base import TerminateResult
 from springtide.providers.simulated.cloud import SimulatedCloud, SimulatedInstance
 from springtide.providers.simulated.provider import SimulatedProvider
@@ -287,6 +288,22 @@ class WatchedProvider(SimulatedProvider):
 
 
 @dataclass
+class WrittenPurchases:
+    """The PurchaseLog in memory."""
+
+    written: list[tuple[Purchase, ...]] = field(default_factory=list)
+    trouble: str = ""
+    """Why nothing can be written."""
+    seconds: float = 0.0
+
+    async def write_ahead(self, pool: ManagedPool, purchases: Sequence[Purchase], *, plan_id: str) -> None:
+        await asyncio.sleep(self.seconds)
+        if self.trouble:
+            raise NotWritten(self.trouble)
+        self.written.append(tuple(purchases))
+
+
+@dataclass
 class World:
     """One pool "general" with group "a", whose nodes are named as their instances; and an actuator."""
 
@@ -305,6 +322,7 @@ class World:
         )
         self.provider = WatchedProvider(self.cloud, self.pauses)
         self.pool = self._managed_pool()
+        self.log = WrittenPurchases()
         self.actuator = self.new_actuator()
 
     async def booted(self) -> World:
@@ -327,6 +345,7 @@ class World:
             clock=clock,
             gate=self.gate,
             settings=self.settings,
+            purchase_log=self.log,
             owner="test",
         )
         return self.actuator

@@ -213,7 +213,7 @@ NOT_YET = [
     (
         POLICY,
         ".spec",
-        ["consolidation", "budgets", "compatMetrics"],
+        ["consolidation", "compatMetrics"],
     ),
 ]
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from springtide.api.budgets import RemovalReason
 from springtide.api.policy import Limits
 from springtide.api.settings import HealthSettings, ScaleDownSettings, ScaleUpSettings
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.plan import BlockReason, GroupRefusal, NodeVerdict, PendingOutcome, RemovalReason
+from springtide.planning.plan import BlockReason, GroupRefusal, NodeVerdict, PendingOutcome
 from springtide.planning.planner import plan
 from tests.unit.planning.world import (
     GIB,

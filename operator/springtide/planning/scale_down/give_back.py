@@ -4,7 +4,7 @@ together, decide which go now."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,17 +12,19 @@ import numpy as np
 
 from springtide.api.settings import Mode
 from springtide.cluster.records import NodeRecord
-from springtide.cluster.snapshot import Snapshot
+from springtide.planning.groups.eligibility import removals_forbidden
 from springtide.planning.groups.limits import Ledger
 from springtide.planning.landscape import Landscape
-from springtide.planning.plan import BlockReason, NodeVerdict, Removal
+from springtide.planning.plan import BlockReason, BudgetState, NodeVerdict, Removal
 from springtide.planning.scale_down.budgets import BudgetIndex, RemainingDisruptions
 from springtide.planning.scale_down.drain_rules import DrainContext
 from springtide.planning.scale_down.examined import Examined
 from springtide.planning.scale_down.free_room import FreeRoom
 from springtide.planning.scale_down.node_eligibility import Spare, examine
+from springtide.planning.scale_down.parallelism import Parallelism
+from springtide.planning.scale_down.policy_budgets import PolicyBudgets
 from springtide.planning.scale_down.scale_down import Departure, Departures
-from springtide.planning.scale_down.unneeded import find
+from springtide.planning.scale_down.unneeded import MAX_EXAMINED, find
 from springtide.planning.scale_down.utilization import Utilization, utilizations
 from springtide.planning.scale_down.victims import families_of
 from springtide.planning.situation import Situation
@@ -38,17 +40,12 @@ class GivenBack:
     removals: tuple[Removal, ...]
     due_at: datetime | None
     """When the first timer that keeps a node ends."""
+    budgets: Mapping[str, tuple[BudgetState, ...]] = field(default_factory=dict)
+    """Those of the policies, these removals included."""
 
 
 NOTHING: Final = GivenBack(verdicts={}, unneeded_since={}, removals=(), due_at=None)
 """There are no nodes to judge."""
-
-
-def removals_forbidden(snapshot: Snapshot) -> str:
-    """Why nothing at all may be removed; empty: it may."""
-    if snapshot.cluster_autoscaler:
-        return f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler})"
-    return snapshot.removals_forbidden
 
 
 def give_back(
@@ -74,6 +71,8 @@ def give_back(
         snapshot=snapshot,
         ledger=ledger,
         disruptions=RemainingDisruptions(index),
+        budgets=PolicyBudgets(snapshot, situation.readiness),
+        parallelism=Parallelism(snapshot.pools),
         forbidden=removals_forbidden(snapshot),
         bought_for=bought_for,
     )
@@ -85,6 +84,7 @@ def give_back(
         since=snapshot.unneeded_since,
         now=snapshot.now,
         families=families_of(snapshot.policies, situation.states, landscape.fresh),
+        max_examined=MAX_EXAMINED >> 2 * snapshot.relief,
     )
     decided = departures.decide_all(found, landscape, situation.states)
     verdicts.update((verdict.node, verdict) for verdict in found.kept)
@@ -94,6 +94,7 @@ def give_back(
         unneeded_since={node.spare.node.name: node.since for node in found.unneeded},
         removals=tuple(each.removal for each in decided if each.removal is not None),
         due_at=_first_due(decided),
+        budgets=departures.budgets.states(),
     )
 
 
@@ -123,6 +124,9 @@ def _sort(
             # Its timer starts anew: while so many nodes are unready, being empty proves nothing.
             sick = situation.unhealthy[outcome.pool.policy]
             verdicts[node.name] = outcome.verdict(BlockReason.FORBIDDEN, detail=sick)
+        elif situation.outages:
+            failed = ", ".join(outage.message for outage in situation.outages.values())
+            verdicts[node.name] = outcome.verdict(BlockReason.FORBIDDEN, detail=failed)
         else:
             spares.append(outcome)
     return spares, verdicts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
+from springtide.api.budgets import RemovalReason
 from springtide.api.settings import Mode
 from springtide.cluster.annotations import SCALE_DOWN_DISABLED
 from springtide.cluster.records import NodeRecord, PodRecord
@@ -50,6 +51,13 @@ class Spare:
     @property
     def is_empty(self) -> bool:
         return not self.drain.to_evict and not self.drain.waiting_for
+
+    @property
+    def reason(self) -> RemovalReason:
+        """Why it would be removed."""
+        if not self.is_ready:
+            return RemovalReason.UNREADY
+        return RemovalReason.EMPTY if self.is_empty else RemovalReason.UNDERUTILIZED
 
     @property
     def moving(self) -> tuple[PodRecord, ...]:

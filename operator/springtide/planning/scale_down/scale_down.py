@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from springtide.cluster.degradation import against_removals
 from springtide.cluster.groups import InstanceState
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import PoolView, Snapshot
 from springtide.planning.groups.limits import Ledger, is_atomic
 from springtide.planning.groups.readiness import GroupState, NodeOwner
 from springtide.planning.landscape import GroupKey, Landscape
-from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal, RemovalReason
+from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal
 from springtide.planning.scale_down.atomic import incomplete
 from springtide.planning.scale_down.budgets import RemainingDisruptions
 from springtide.planning.scale_down.company import Company
 from springtide.planning.scale_down.node_eligibility import Spare
+from springtide.planning.scale_down.parallelism import Parallelism
+from springtide.planning.scale_down.policy_budgets import PolicyBudgets
 from springtide.planning.scale_down.unneeded import Found, Unneeded
 
 
@@ -48,31 +50,26 @@ class Departures:
     snapshot: Snapshot
     ledger: Ledger
     disruptions: RemainingDisruptions
+    budgets: PolicyBudgets
+    parallelism: Parallelism
     forbidden: str
     """Why nothing may be removed now; empty: it may."""
     bought_for: frozenset[str]
     """Pools that this very plan buys for: they are in the middle of growing."""
     held: Mapping[GroupKey, str] = field(default_factory=dict)
     """Atomic groups that cannot go as a whole, and why."""
-    _under_way: Counter[str] = field(default_factory=Counter)
-    _draining: Counter[str] = field(default_factory=Counter)
-    _whole: Counter[GroupKey] = field(default_factory=Counter)
-    """Nodes of each group that leave by this plan."""
-    _whole_draining: Counter[GroupKey] = field(default_factory=Counter)
 
     def count_in_flight(self, owners: Mapping[str, NodeOwner]) -> None:
         """Count the removals that earlier plans began; to be called before anything is asked of the ledger."""
         for name, removal in self.snapshot.removals.items():
-            self._under_way[removal.pool] += 1
             owner = owners.get(name)
             if owner is not None and owner.instance.state is not InstanceState.DELETING:
                 # Its target still counts it: the cloud lowers that with the termination.
                 self.ledger.count_leaving((removal.pool, removal.group))
             pods = self.snapshot.picture.pods_by_node.get(name, ())
             evicted = [pod for pod in pods if not pod.is_daemon and not pod.is_mirror]
-            if evicted:
-                self._draining[removal.pool] += 1
-                self.disruptions.take(evicted)
+            self.parallelism.count((removal.pool, removal.group), drained=bool(evicted))
+            self.disruptions.take(evicted)
 
     def decide_all(
         self, found: Found, landscape: Landscape, states: Mapping[GroupKey, GroupState]
@@ -92,10 +89,8 @@ class Departures:
             self,
             ledger=self.ledger.fork(),
             disruptions=self.disruptions.fork(),
-            _under_way=self._under_way.copy(),
-            _draining=self._draining.copy(),
-            _whole=self._whole.copy(),
-            _whole_draining=self._whole_draining.copy(),
+            budgets=self.budgets.fork(),
+            parallelism=self.parallelism.fork(),
         )
         company = Company(found, landscape)
         decided = [trial.decide(node, company=company) for node in found.unneeded]
@@ -137,8 +132,9 @@ class Departures:
             )
             detail = f"since {node.since:%H:%M:%S} UTC, for {_minutes(needed)}"
             return _Kept(block, detail, due_at=node.since + needed)
-        if self.forbidden:
-            return _Kept(BlockReason.FORBIDDEN, self.forbidden)
+        forbidden = self.forbidden or against_removals(self.snapshot.degradations, spare.pool.name)
+        if forbidden:
+            return _Kept(BlockReason.FORBIDDEN, forbidden)
         cooling = cool_down(spare.pool, now=now, bought=spare.pool.name in self.bought_for)
         if cooling is not None:
             return _Kept(BlockReason.COOL_DOWN, cooling[0], due_at=cooling[1])
@@ -153,37 +149,26 @@ class Departures:
         at_limit = self.ledger.min_limit_reached(spare.key, spare.node)
         if at_limit:
             return _Kept(BlockReason.MINIMAL_LIMIT_EXCEEDED, at_limit)
+        denied = self.budgets.denial(spare)
+        if denied is not None:
+            return _Kept(BlockReason.BUDGET, denied.detail, due_at=denied.until)
         return self._crowded(spare)
 
     def _crowded(self, spare: Spare) -> _Kept | None:
         """Whether enough other removals are under way already."""
-        settings = spare.pool.settings.scale_down
-        under_way, draining = self._beside(spare)
-        if under_way >= settings.max_parallel:
-            return _Kept(BlockReason.PARALLELISM, f"maxParallel {settings.max_parallel}")
-        if not spare.is_empty and draining >= settings.max_parallel_drain:
-            return _Kept(BlockReason.PARALLELISM, f"maxParallelDrain {settings.max_parallel_drain}")
+        exceeded = self.parallelism.exceeded(spare)
+        if exceeded:
+            return _Kept(BlockReason.PARALLELISM, exceeded)
         objection = self.disruptions.lacking(spare.evicted)
         if objection is not None:
             return _Kept(BlockReason.BLOCKED_BY_POD, objection.detail, pod=objection.pod)
         return None
 
-    def _beside(self, spare: Spare) -> tuple[int, int]:
-        """(nodes being removed, those of them that are drained) in the pool. An atomic group must go at once, so its
-        own nodes do not count against each other (nor do they in Cluster Autoscaler)."""
-        pool, key = spare.pool.name, spare.key
-        if not is_atomic(spare.pool):
-            return self._under_way[pool], self._draining[pool]
-        return self._under_way[pool] - self._whole[key], self._draining[pool] - self._whole_draining[key]
-
     def _count(self, spare: Spare) -> None:
-        self._whole[spare.key] += 1
-        self._whole_draining[spare.key] += not spare.is_empty
         self.ledger.remove(spare.key, spare.node)
-        self._under_way[spare.pool.name] += 1
-        if not spare.is_empty:
-            self._draining[spare.pool.name] += 1
+        self.parallelism.count(spare.key, drained=not spare.is_empty)
         self.disruptions.take(spare.evicted)
+        self.budgets.take(spare)
 
 
 def _left_behind(node: Unneeded, company: Company) -> _Kept | None:
@@ -218,18 +203,13 @@ def cool_down(pool: PoolView, *, now: datetime, bought: bool) -> tuple[str, date
 
 def _removal(node: Unneeded, destinations: Mapping[str, str]) -> Removal:
     spare = node.spare
-    reason = RemovalReason.UNDERUTILIZED
-    if not spare.is_ready:
-        reason = RemovalReason.UNREADY
-    elif spare.is_empty:
-        reason = RemovalReason.EMPTY
     return Removal(
         node=spare.node.name,
         node_uid=spare.node.uid,
         pool=spare.pool.name,
         group=spare.owner.group.id,
         instance=spare.owner.instance.id,
-        reason=reason,
+        reason=spare.reason,
         since=node.since,
         utilization=spare.utilization,
         pods_to_evict=spare.evicted,

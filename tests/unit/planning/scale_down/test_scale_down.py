@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from springtide.api.budgets import RemovalReason
 from springtide.api.settings import Mode, ScaleDownSettings
 from springtide.cluster.records import DisruptionBudget, NodeRecord, PodRecord, Taint, TaintEffect
 from springtide.cluster.selector import LabelSelector
 from springtide.cluster.shape import Unmodelled
 from springtide.cluster.snapshot import PoolView, RemovalInFlight, Snapshot
-from springtide.planning.plan import BlockReason, Plan, PodBlock, RemovalReason
+from springtide.planning.plan import BlockReason, Plan, PodBlock
 from springtide.planning.planner import plan
 from tests.unit.planning.world import (
     DAEMON_SET,
