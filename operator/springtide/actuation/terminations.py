@@ -134,8 +134,13 @@ class Terminator:
         return certain
 
     async def _call(self, pool: ManagedPool, group: str, instances: Sequence[str], attempt: _Attempt) -> None:
-        keys = {(pool.name, group, instance) for instance in instances}
         async with self._locks.of(pool.name, group):
+            # Whoever had the lock may have asked for the same instances: these are gone by now, or doubtful.
+            self._leave_out_terminated(pool, group, attempt)
+            keys = {(pool.name, group, i) for i in attempt.todo.intersection(instances)} - self._doubtful
+            instances = [i for i in instances if (pool.name, group, i) in keys]
+            if not instances:
+                return
             self._fence.check()
             # Doubtful from before the call, so that even a cancellation in the middle leaves the doubt behind.
             self._doubtful |= keys
