@@ -14,7 +14,8 @@ from springtide.cluster.informer import Informer, InformerSettings, Resource
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.store import Store
-from springtide.cluster.wire import NodeWire, PodWire, WorkloadWire
+from springtide.cluster.watching import pod_codec
+from springtide.cluster.wire import NodeWire, WorkloadWire
 from tests.kube_api import KubeApi, eventually, line, refusal, serving, status
 
 PODS = "/api/v1/pods"
@@ -36,7 +37,7 @@ async def following(api: KubeApi, settings: InformerSettings = QUICK):
     async def access() -> Access:
         return Access(server=api.url, ssl_context=None)
 
-    codec = RecordCodec(PodWire, partial(decode.pod_record, shapes=ShapeTable()))
+    codec = pod_codec(ShapeTable())
     async with KubeClient(access) as client:
         informer = Informer(client, Resource("pods", PODS, codec), Store(), settings=settings)
         task = asyncio.create_task(informer.run())
@@ -268,3 +269,33 @@ async def test_custom_resources_survive_an_error_event_too(api):
         assert [m["metadata"]["name"] for m in informer.store] == ["general"]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_pod_that_cannot_be_read_neither_blinds_the_informer_nor_is_forgotten(api, caplog):
+    odd = pod("odd") | {
+        "spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": "lots"}}}]}
+    }
+    api.put(PODS, pod("a"))
+    api.put(PODS, odd)
+    async with following(api) as informer:
+        await eventually(lambda: informer.synced.is_set() and api.watching)
+        assert names(informer) == {"a", "odd"}
+        assert "lots" in informer.unreadable["default", "odd"]
+        assert [r.getMessage() for r in caplog.records if "cannot be read" in r.getMessage()] == [
+            "pods default/odd cannot be read: 'lots' is not a quantity: "
+            "expected a number like 2, 1.5, 250m, 512Mi or 1e3"
+        ]
+        api.put(PODS, pod("odd"))
+        api.put(PODS, pod("b"))
+        await eventually(lambda: names(informer) == {"a", "odd", "b"})
+        assert informer.unreadable == {}
+        assert informer.lists == 1
+
+
+async def test_of_many_that_cannot_be_read_a_few_are_named_and_all_are_counted(api, caplog):
+    for number in range(40):
+        api.put(PODS, pod(f"odd-{number}") | {"spec": {"overhead": {"cpu": "lots"}}})
+    async with following(api, InformerSettings(page_size=100)) as informer:
+        await eventually(informer.synced.is_set)
+        assert len(informer.unreadable) == 40
+        assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 6

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
@@ -27,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 _GONE = 410
 _FORBIDDEN = 403
+UNREADABLE_SAID = 5
+"""Objects that cannot be read come in crowds, of one controller's or one release's making: so many are named."""
 _NOT_ABOUT_US = frozenset({401, 403, 429, 503})
 """Refusals that say nothing about our resourceVersion; a relist would only add to the load."""
 
@@ -84,6 +87,8 @@ class Informer(Generic[T]):
         """Why it cannot follow the API server right now; empty while all is well."""
         self.forbidden = False
         """Whether that is because the API server does not allow us to."""
+        self.unreadable: dict[Key, str] = {}
+        """Objects that cannot be read, and why. In the store they are stand-ins, or not at all. Always the same dict."""
         self.last_contact: float | None = None
         """Loop time when the API server last told us anything; None before the first answer."""
         self.lists = 0
@@ -127,6 +132,7 @@ class Informer(Generic[T]):
 
     async def _list(self) -> None:
         seen: set[Key] = set()
+        unreadable: dict[Key, str] = {}
         token = ""
         while True:
             body = await self._client.get(
@@ -138,10 +144,14 @@ class Informer(Generic[T]):
             self._touch()
             self.store.upsert_all(page.items)
             seen.update(key for key, _ in page.items)
+            unreadable |= page.unreadable
             token = page.continue_token
             if not token:
                 break
         self.store.retain(seen)
+        self._cannot_read(unreadable)
+        self.unreadable.clear()
+        self.unreadable.update(unreadable)
         self._resource_version = page.resource_version
         self._paged = True
         self.lists += 1
@@ -185,12 +195,28 @@ class Informer(Generic[T]):
     def _apply(self, event: Event[T]) -> None:
         if event.type is EventType.ERROR:
             raise event.error or KubeError("a watch error without a status")
+        if event.unreadable:
+            self._cannot_read({event.key: event.unreadable})
+            self.unreadable[event.key] = event.unreadable
+        else:
+            self.unreadable.pop(event.key, None)
         if event.item is not None:
             self.store.upsert(event.key, event.item)
-        elif event.type is EventType.DELETED:
+        elif event.type is not EventType.BOOKMARK:
+            # Deleted; or no longer to be read, and then what it was is no longer true.
             self.store.delete(event.key)
         # Only after the change is in the store: a failure in between must bring this event again.
         self._resource_version = event.resource_version
+
+    def _cannot_read(self, unreadable: Mapping[Key, str]) -> None:
+        """Say so, once for each object and reason, of a few; all are counted."""
+        news = [(key, why) for key, why in unreadable.items() if self.unreadable.get(key) != why]
+        for (namespace, name), why in news[:UNREADABLE_SAID]:
+            _LOG.warning(
+                "%s %s cannot be read: %s", self.resource.name, f"{namespace}/{name}".strip("/"), why
+            )
+        if len(news) > UNREADABLE_SAID:
+            _LOG.warning("%s: %d more cannot be read", self.resource.name, len(news) - UNREADABLE_SAID)
 
     def _selector(self) -> dict[str, str | int]:
         return {"fieldSelector": self.resource.field_selector} if self.resource.field_selector else {}

@@ -97,6 +97,8 @@ class Unmodelled(StrEnum):
     """Hard constraints that scheduling does not simulate yet: such pods never cause a purchase."""
 
     RESOURCE_CLAIMS = "DynamicResources"
+    UNREADABLE = "Unreadable"
+    """Nobody knows what the pod asks for: see cluster.unreadable."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,6 +80,7 @@ class _Key(msgspec.Struct, array_like=True, gc=False):
     resource_claims: bool
     host_network: bool
     priority: int
+    unreadable: bool
 
 
 class ShapeTable:
@@ -112,14 +113,22 @@ class ShapeTable:
         labels: Mapping[str, str],
         status: PodStatusWire = _NO_STATUS,
         pinned_to: str = "",
+        unreadable: bool = False,
     ) -> PodShape:
-        """The shape of a pod with this spec.
+        """The shape of a pod with this spec; `unreadable`: the spec says nothing of what the pod needs.
 
         `pinned_to`: a node name whose matchFields requirement (which the DaemonSet controller writes into
         each of its pods) is left out, or each pod of a DaemonSet would be its own shape.
         """
         resized = resized_requests(spec, status)
-        key = _key(spec, namespace=namespace, labels=labels, resized=resized, pinned_to=pinned_to)
+        key = _key(
+            spec,
+            namespace=namespace,
+            labels=labels,
+            resized=resized,
+            pinned_to=pinned_to,
+            unreadable=unreadable,
+        )
         encoded = self._encode(key)
         shape = self._shapes.get(encoded)
         if shape is None:
@@ -164,6 +173,7 @@ def _key(
     labels: Mapping[str, str],
     resized: Resized,
     pinned_to: str,
+    unreadable: bool,
 ) -> _Key:
     affinity = spec.affinity
     return _Key(
@@ -184,6 +194,7 @@ def _key(
         resource_claims=bool(spec.resource_claims),
         host_network=spec.host_network,
         priority=spec.priority or 0,
+        unreadable=unreadable,
     )
 
 
@@ -262,6 +273,7 @@ def _build(number: int, key: _Key, requests: Mapping[str, int]) -> PodShape:
 def _unmodelled(key: _Key) -> tuple[Unmodelled, ...]:
     present = {
         Unmodelled.RESOURCE_CLAIMS: key.resource_claims,
+        Unmodelled.UNREADABLE: key.unreadable,
     }
     return tuple(constraint for constraint, there in present.items() if there)
 

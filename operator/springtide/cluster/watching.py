@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from springtide.cluster import decode
+from springtide.cluster import unreadable as stand_ins
+from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.codec import Codec, ManifestCodec, RecordCodec
 from springtide.cluster.informer import Informer, InformerSettings, Resource
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.picture import ClusterPicture
+from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.state import ClusterState
 from springtide.cluster.volumes import decode as of_volumes
@@ -52,6 +56,20 @@ _ALLOW = (
 )
 
 
+def node_codec() -> RecordCodec[NodeWire, NodeRecord]:
+    """Nodes from the API server."""
+    return RecordCodec(NodeWire, decode.node_record, stand_in=stand_ins.node)
+
+
+def pod_codec(shapes: ShapeTable) -> RecordCodec[PodWire, PodRecord]:
+    """Pods from the API server, with shapes of this table."""
+    return RecordCodec(
+        PodWire,
+        partial(decode.pod_record, shapes=shapes),
+        stand_in=partial(stand_ins.pod, shapes=shapes),
+    )
+
+
 class ClusterWatch:
     """Keeps a ClusterState up to date. Create, start() and stop() it in one event loop."""
 
@@ -64,6 +82,7 @@ class ClusterWatch:
         shapes: ShapeTable | None = None,
     ) -> None:
         self.state = state if state is not None else ClusterState(shapes=shapes)
+        self._client = client
         self.shapes = shapes if shapes is not None else self.state.shapes
         self.informers: tuple[Informer[Any], ...] = tuple(
             Informer(client, resource, store, settings=settings or InformerSettings())
@@ -100,6 +119,14 @@ class ClusterWatch:
         """Age of the most silent informer's news; infinite until all are synced."""
         return max(informer.age_seconds for informer in self.informers)
 
+    def ages(self) -> Mapping[str, float]:
+        """Seconds since the API server last told us anything, by kind of object; infinite until that is synced."""
+        return {informer.resource.name: informer.age_seconds for informer in self.informers}
+
+    def api_calls(self) -> ApiCalls:
+        """How the calls of our client fared in the last minute."""
+        return self._client.calls.lately()
+
     def problems(self) -> tuple[str, ...]:
         """What keeps informers from following, for users: "pods: Connection refused", what is forbidden in one."""
         failing = [informer for informer in self.informers if informer.last_error]
@@ -113,17 +140,16 @@ class ClusterWatch:
 
     def _resources(self) -> list[tuple[Resource[Any], Any]]:
         state, shapes = self.state, self.shapes
-        pod = partial(decode.pod_record, shapes=shapes)
         daemon_set = partial(decode.daemon_set_record, shapes=shapes)
         own = "/apis/springtide.dev/v1alpha1"
         return [
-            (Resource("nodes", "/api/v1/nodes", RecordCodec(NodeWire, decode.node_record)), state.nodes),
-            (Resource("pods", "/api/v1/pods", RecordCodec(PodWire, pod), _UNFINISHED), state.pods),
+            (Resource("nodes", "/api/v1/nodes", node_codec()), state.nodes),
+            (Resource("pods", "/api/v1/pods", pod_codec(shapes), _UNFINISHED), state.pods),
             (
                 Resource(
                     "poddisruptionbudgets",
                     "/apis/policy/v1/poddisruptionbudgets",
-                    RecordCodec(BudgetWire, decode.disruption_budget),
+                    RecordCodec(BudgetWire, decode.disruption_budget, stand_in=stand_ins.disruption_budget),
                 ),
                 state.disruption_budgets,
             ),

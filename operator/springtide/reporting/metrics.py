@@ -6,7 +6,7 @@ Names and meanings are documented in docs/metrics.md; a test holds the two again
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import singledispatchmethod
@@ -40,6 +40,7 @@ from springtide.actuation.outcome import (
     UnregisteredTerminated,
 )
 from springtide.api.conditions import Condition, ConditionStatus
+from springtide.cluster.degradation import DegradedMode
 from springtide.planning.plan import Plan, PoolPlan
 
 PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -107,6 +108,13 @@ class Metrics:
         )
         self._status_writes = Counter(
             "springtide_status_writes", "Writes to status subresources.", ["resource"], registry=registry
+        )
+
+        self._unreadable = Gauge(
+            "springtide_unreadable_objects",
+            "Objects of the API server that cannot be read, by resource.",
+            ["resource"],
+            registry=registry,
         )
 
     def _declare_actions(self) -> None:
@@ -178,6 +186,10 @@ class Metrics:
         return name
 
     # --- fed by the engine ---------------------------------------------------------------------------------------
+
+    def follow_unreadable(self, resource: str, count: Callable[[], int]) -> None:
+        """Ask `count` at every scrape how many objects of the resource cannot be read."""
+        self._unreadable.labels(resource).set_function(count)
 
     def passed(self, last: LastPass, *, cause: str, phases: Mapping[str, timedelta], ended_at: float) -> None:
         """A pass ended well. `ended_at` in Unix seconds."""
@@ -262,6 +274,7 @@ class _PassCollector(Collector):
         yield _conditions(self.last.conditions)
         yield _backoffs(self.last.plan)
         yield from _costs(self.last.plan)
+        yield _degraded(self.last.plan)
         yield from _budgets(self.last.plan)
 
     def describe(self) -> Iterable[Metric]:
@@ -368,6 +381,14 @@ def _conditions(conditions: Mapping[str, tuple[Condition, ...]]) -> Metric:
     for name, held in sorted(conditions.items()):
         for condition in held:
             gauge.add_metric([name, condition.type], float(condition.status == ConditionStatus.TRUE))
+    return gauge
+
+
+def _degraded(plan: Plan) -> Metric:
+    gauge = _gauge("springtide_degraded", "1 while a degraded mode holds, somewhere at least.", ("mode",))
+    held = {each.mode for each in plan.degradations}
+    for mode in DegradedMode:
+        gauge.add_metric([mode.value], float(mode in held))
     return gauge
 
 

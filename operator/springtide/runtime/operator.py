@@ -26,15 +26,12 @@ from springtide.actuation.actuator import Actuator
 from springtide.actuation.node_api import KubeNodes
 from springtide.actuation.outcome import Outcome
 from springtide.actuation.settings import ActuationSettings
-from springtide.cluster import decode
 from springtide.cluster.access import from_environment
 from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError, NoAccess
-from springtide.cluster.codec import RecordCodec
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.records import PodRecord
 from springtide.cluster.shape_table import ShapeTable
-from springtide.cluster.watching import ClusterWatch
-from springtide.cluster.wire import PodWire
+from springtide.cluster.watching import ClusterWatch, pod_codec
 from springtide.leadership.gate import MutationGate
 from springtide.providers.base import Provider
 from springtide.providers.registry import ProviderNotInstalledError, ProviderSettings, kinds, load
@@ -50,6 +47,7 @@ from springtide.runtime.garbage import look_seldom, spare_what_is_here
 from springtide.runtime.http import make_app, serve
 from springtide.runtime.kopf_host import hosted
 from springtide.runtime.memory import Memories
+from springtide.runtime.purchase_book import PurchaseBook
 from springtide.runtime.settings import LogFormat, OperatorSettings
 from springtide.runtime.watchdog import watch_over
 
@@ -124,6 +122,8 @@ async def running(
         engine, clouds, metrics, recorder, reporter, actuator = _assemble(
             settings, client, cluster, providers, not_installed
         )
+        for informer in cluster.informers:
+            metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
         cluster.state.on_wake_up(engine.wake)
         cluster.state.on_arrival(engine.requests.prolong)
         cluster.state.on_refused(engine.pod_refused)
@@ -211,6 +211,7 @@ def _assemble(
         clock=utc_now,
         gate=MutationGate.always_open(),
         settings=ActuationSettings(delay_after_taint=settings.delay_after_taint.total_seconds()),
+        purchase_log=PurchaseBook(memories, reporter, clock=utc_now),
         owner=socket.gethostname(),
     )
     clouds = CloudWatch(
@@ -235,7 +236,7 @@ def _assemble(
 
 def _pod_list_decoder(shapes: ShapeTable) -> Callable[[bytes], tuple[PodRecord, ...]]:
     """From a PodList's bytes to records whose shapes are those of the informers."""
-    codec = RecordCodec(PodWire, partial(decode.pod_record, shapes=shapes))
+    codec = pod_codec(shapes)
     return lambda body: tuple(pod for _, pod in codec.decode_page(body).items)
 
 
