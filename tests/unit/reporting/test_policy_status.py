@@ -41,8 +41,8 @@ def test_whether_the_priorities_can_be_read(text: str, status: str, message: str
 
 def test_the_condition_goes_with_the_text() -> None:
     before = conditions_of(policy(priorities="10: [spot]"))
-    assert [each.type for each in before] == ["Ready", "PrioritiesValid"]
-    assert [each.type for each in conditions_of(policy(), before)] == ["Ready"]
+    assert [each.type for each in before] == ["Ready", "Degraded", "PrioritiesValid"]
+    assert [each.type for each in conditions_of(policy(), before)] == ["Ready", "Degraded"]
     assert conditions_of(policy(priorities="10: [spot]"), before) == before
 
 
@@ -70,3 +70,21 @@ def test_who_is_stuck_is_not_judged_before_the_clouds_were_read() -> None:
     assert stuck(unread) == ()
     known = stuck(pool("general", group("asg-a")))
     assert stuck(unread, AutoscalerPolicyStatus(stuck_pods=known)) == known
+
+
+# --- budgets ------------------------------------------------------------------------------------------------------
+
+
+def test_budgets_are_shown_with_what_is_in_use() -> None:
+    view = policy(
+        budgets=[
+            {"name": "always", "nodes": 3},
+            {"name": "nights", "nodes": 0, "schedule": "0 22 * * *", "duration": "8h"},
+        ]
+    )
+    seen = snapshot(policies=[view])
+    facts = PassFacts(snapshot=seen, plan=plan(seen), duration=timedelta(0), phases={}, pool_conditions={})
+    assert policy_status(view, facts, AutoscalerPolicyStatus()).to_wire()["budgets"] == [
+        {"name": "always", "open": True, "allowed": 3, "inUse": 0},
+        {"name": "nights", "open": False, "inUse": 0, "until": "2026-01-01T22:00:00Z"},
+    ]

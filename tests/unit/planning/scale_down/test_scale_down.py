@@ -312,10 +312,17 @@ def test_an_unneeded_node_is_marked_and_a_needed_one_unmarked() -> None:
 
 
 def test_a_mark_that_is_trusted_is_left_as_it_is_and_one_that_is_not_is_written_anew() -> None:
-    marked = [node("a", taints=(SOFT,)), node("b")]
+    written = Taint(SOFT.key, str(int(ago(hours=0.1).timestamp())), SOFT.effect)
+    marked = [node("a", taints=(written,)), node("b")]
     trusted = world({"b": BUSY}, nodes=marked, hours_unneeded=0.1)
     assert taints(plan(trusted)) == []
     assert taints(plan(replace(trusted, unneeded_since={}))) == [("a", True)]
+
+
+def test_a_mark_that_was_written_before_the_clock_was_set_is_written_anew() -> None:
+    two_hours_off = Taint(SOFT.key, str(int(ago(hours=2.1).timestamp())), SOFT.effect)
+    seen = world({"b": BUSY}, nodes=[node("a", taints=(two_hours_off,)), node("b")], hours_unneeded=0.1)
+    assert taints(plan(seen)) == [("a", True)]
 
 
 def test_nothing_is_marked_where_nothing_may_be_changed() -> None:
