@@ -32,7 +32,8 @@ class ConditionType(StrEnum):
     PROVIDER_REACHABLE = "ProviderReachable"
     """NodePool. The last listing of the pool's groups succeeded."""
     DEGRADED = "Degraded"
-    """NodePool. Works, but part of it does not: a group backs off, nodes are unready, a group is missing."""
+    """NodePool, AutoscalerPolicy. Works, but part of it does not: a group backs off, nodes are unready, a group is
+    missing, the API server or a zone fails."""
     SCALING_UP = "ScalingUp"
     """NodePool. Nodes are on their way."""
     SCALING_DOWN = "ScalingDown"
@@ -84,6 +85,14 @@ class Reason(StrEnum):
     NODES_UNREADY = "NodesUnready"
     UNREGISTERED_INSTANCES = "UnregisteredInstances"
     AS_EXPECTED = "AsExpected"
+    # Degraded, as StalePicture: the surroundings (springtide.cluster.degradation)
+    API_SERVER_UNREACHABLE = "ApiServerUnreachable"
+    API_SERVER_SLOW = "ApiServerSlow"
+    API_SERVER_THROTTLING = "ApiServerThrottling"
+    PROVIDER_SLOW = "ProviderSlow"
+    CLOCK_JUMPED = "ClockJumped"
+    ZONE_OUTAGE = "ZoneOutage"
+    OVERLOADED = "Overloaded"
     # ScalingUp, ScalingDown
     PURCHASE_OUTSTANDING = "PurchaseOutstanding"
     REMOVAL_IN_PROGRESS = "RemovalInProgress"

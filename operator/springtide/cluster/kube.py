@@ -18,6 +18,7 @@ from yarl import URL
 
 from springtide.api.foreign_text import shown
 from springtide.cluster.access import Access, AccessLoader, from_environment
+from springtide.cluster.api_calls import CallLog
 from springtide.cluster.api_errors import (
     ApiError,
     ApiUnreachable,
@@ -65,6 +66,7 @@ class KubeClient:
         self._renewal = asyncio.Lock()
         self._requests: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
+        self.calls = CallLog()
 
     @classmethod
     def from_environment(cls, path: str | None = None, *, context: str | None = None) -> Self:
@@ -158,14 +160,16 @@ class KubeClient:
         )
         access = await self._current_access()
         session = self._stream_session()
-        response = await self._send(session, access, "GET", path, params=params, timeout=timeout)
-        if response.status == 401:
-            response.release()
-            access = await self._renew_access(access)
+        async with self.calls.noting(quick=False):
             response = await self._send(session, access, "GET", path, params=params, timeout=timeout)
-        try:
+            if response.status == 401:
+                response.release()
+                access = await self._renew_access(access)
+                response = await self._send(session, access, "GET", path, params=params, timeout=timeout)
             if response.status >= 400:
-                raise await _error_of(response)
+                async with response:
+                    raise await _error_of(response)
+        try:
             yield _whole_lines(response.content, path)
         finally:
             response.close()
@@ -198,6 +202,26 @@ class KubeClient:
         params: Params | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        timeout_seconds: float,
+    ) -> bytes:
+        async with self.calls.noting(quick="limit" not in (params or {})):
+            return await self._exchange(
+                method,
+                path,
+                params=params,
+                body=body,
+                content_type=content_type,
+                timeout_seconds=timeout_seconds,
+            )
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None,
+        body: bytes | None,
+        content_type: str,
         timeout_seconds: float,
     ) -> bytes:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)

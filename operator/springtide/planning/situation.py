@@ -4,12 +4,14 @@ what is healthy."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from springtide.api.settings import HealthSettings, Mode
+from springtide.cluster.degradation import against_removals
 from springtide.cluster.snapshot import Snapshot
-from springtide.planning.groups.eligibility import Circumstances, purchases_forbidden
+from springtide.planning.groups.eligibility import Circumstances, purchases_forbidden, removals_forbidden
 from springtide.planning.groups.failures import GroupFailure, examine
+from springtide.planning.groups.outages import Outage, outages, struck, zone_of
 from springtide.planning.groups.readiness import (
     GroupState,
     NodeState,
@@ -36,6 +38,8 @@ class Situation:
     unhealthy: Mapping[str, str]
     """Policy -> why nothing changes; policies without trouble are absent."""
     unhealthy_groups: Mapping[GroupKey, str]
+    outages: Mapping[str, Outage] = field(default_factory=dict)
+    """Zones that failed."""
 
     @property
     def states(self) -> Mapping[GroupKey, GroupState]:
@@ -60,6 +64,14 @@ class Situation:
             and state.pool.policy not in self.unhealthy
         )
 
+    def may_terminate_in(self, state: GroupState) -> bool:
+        """Whether instances of the group that are no Nodes may go: on an old picture, or with their zone cut off, they
+        may be Nodes that we do not see."""
+        forbidden = removals_forbidden(self.snapshot) or against_removals(
+            self.snapshot.degradations, state.pool.name
+        )
+        return self.may_act_on(state) and not forbidden and not self.outages
+
     def cancellations(self) -> tuple[Cancellation, ...]:
         return tuple(
             failure.cancellation
@@ -81,14 +93,19 @@ def establish(snapshot: Snapshot) -> Situation:
         # What has just failed is not waited for any more: its pods are planned elsewhere in this very pass.
         coming[key] = upcoming(_after(state, failures[key]), now=snapshot.now)
         late[key] = overdue(state, upcoming=coming[key], nodes_lack_provider_ids=lacking_ids)
+    failed = outages(snapshot.picture.nodes, readiness)
     return Situation(
         snapshot=snapshot,
         readiness=readiness,
         upcoming=coming,
         failures=failures,
         overdue=late,
-        unhealthy=_unhealthy(snapshot, readiness),
-        unhealthy_groups=_unhealthy_groups(snapshot, readiness, late),
+        unhealthy=_unhealthy(snapshot, readiness, failed),
+        unhealthy_groups={
+            **_unhealthy_groups(snapshot, readiness, late),
+            **{key: why for key, state in readiness.groups.items() if (why := struck(state.group, failed))},
+        },
+        outages=failed,
     )
 
 
@@ -98,8 +115,15 @@ def _after(state: GroupState, failure: GroupFailure) -> GroupState:
     return replace(state, memory=replace(state.memory, backoff=failure.backoff))
 
 
-def _unhealthy(snapshot: Snapshot, readiness: Readiness) -> Mapping[str, str]:
-    unready, nodes = cluster_unready(readiness.states.values())
+def _unhealthy(
+    snapshot: Snapshot, readiness: Readiness, failed: Mapping[str, Outage]
+) -> Mapping[str, str]:
+    """Nodes of failed zones are left out: they are why nothing is removed, not why nothing is bought elsewhere."""
+    unready, nodes = cluster_unready(
+        readiness.states[node.name]
+        for node in snapshot.picture.nodes
+        if not failed or zone_of(node, readiness) not in failed
+    )
     return {
         policy.name: f"{unready} of {nodes} nodes of the cluster are unready (health.maxUnreadyPercent "
         f"{policy.spec.health.max_unready_percent})"

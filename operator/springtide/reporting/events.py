@@ -120,7 +120,7 @@ class EventRecorder:
     def _is_recent(self, event: Event) -> bool:
         now = self._clock()
         known = self._written.get(event.key)
-        if known is not None and now - known.last < REPEAT_AFTER:
+        if known is not None and timedelta(0) <= now - known.last < REPEAT_AFTER:
             return True
         if known is None:
             known = _Written(name="", first=now, last=now, count=0)

@@ -24,6 +24,7 @@ from springtide.cluster.snapshot import PolicyView, Snapshot
 from springtide.planning.expanders.priorities import read_priorities
 from springtide.planning.plan import BudgetState, PendingOutcome, Plan, PlannedCost
 from springtide.reporting import phrases
+from springtide.reporting.degradations import told_of
 from springtide.reporting.plan_notes import clouds_unread, summary
 from springtide.reporting.pool_status import price
 
@@ -118,7 +119,7 @@ def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:
 
 def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
     told = [condition for condition in before if condition.type != ConditionType.PRIORITIES_VALID]
-    conditions = _ready(policy, facts, told)
+    conditions = _degraded(policy, facts, _ready(policy, facts, told))
     text = policy.spec.priorities
     if text is None:
         return conditions
@@ -136,6 +137,22 @@ def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition
     )
 
 
+def _degraded(
+    policy: PolicyView, facts: PassFacts, before: tuple[Condition, ...]
+) -> tuple[Condition, ...]:
+    """What is wrong with all around, whatever the pools."""
+    told = told_of(facts.plan.degradations)
+    return set_condition(
+        before,
+        ConditionType.DEGRADED,
+        bool(told),
+        reason=told[0][0] if told else Reason.AS_EXPECTED,
+        message="; ".join(text for _, text in told),
+        generation=policy.generation,
+        now=facts.plan.now,
+    )
+
+
 def _ready(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) -> tuple[Condition, ...]:
     snapshot = facts.snapshot
     followers = sum(view.policy == policy.name for view in snapshot.pools)
@@ -147,9 +164,10 @@ def _ready(policy: PolicyView, facts: PassFacts, before: Iterable[Condition]) ->
             f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler} holds its Lease): nothing is bought or "
             "removed; stop one of the two"
         )
-    elif snapshot.purchases_forbidden or snapshot.removals_forbidden:
-        status, reason = False, Reason.STALE_PICTURE
-        message = snapshot.purchases_forbidden or snapshot.removals_forbidden
+    elif snapshot.purchases_forbidden:
+        forbidding = (d.mode for d in snapshot.degradations if d.forbids_purchases and d.pools is None)
+        status, reason = False, Reason(next(forbidding, Reason.STALE_PICTURE))
+        message = snapshot.purchases_forbidden
     elif not facts.plan.cluster_healthy:
         status, reason, message = (
             False,

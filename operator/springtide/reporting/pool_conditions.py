@@ -8,9 +8,11 @@ from datetime import datetime
 
 from springtide.api.conditions import Condition, ConditionType, Reason, set_condition
 from springtide.api.settings import Mode
+from springtide.cluster.degradation import Degradation
 from springtide.cluster.groups import PoolListing, PoolProblem
 from springtide.cluster.snapshot import PoolView
 from springtide.planning.plan import PoolPlan
+from springtide.reporting.degradations import told_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ def pool_conditions(
     listing: PoolListing | None,
     *,
     now: datetime,
+    degradations: Iterable[Degradation] = (),
 ) -> tuple[Condition, ...]:
     """The conditions after a pass; transition times stay where the status did."""
     conditions = tuple(before)
@@ -45,8 +48,10 @@ def pool_conditions(
         # What is wrong with the resource itself outranks what planning found.
         statements[ConditionType.READY] = _not_ready(fatal)
     lesser = [problem for problem in view.problems if not problem.fatal]
-    if lesser:
-        statements[ConditionType.DEGRADED] = _degraded(lesser, statements.get(ConditionType.DEGRADED))
+    surroundings = told_of(degradations, view.name)
+    if lesser or surroundings:
+        found = statements.get(ConditionType.DEGRADED)
+        statements[ConditionType.DEGRADED] = _degraded(surroundings, found, lesser)
     for statement in statements.values():
         conditions = set_condition(
             conditions,
@@ -60,9 +65,14 @@ def pool_conditions(
     return conditions
 
 
-def _degraded(problems: Iterable[PoolProblem], found: Statement | None) -> Statement:
-    """What planning found comes first; then all that is wrong with a part of the pool."""
-    told = [(found.reason, found.message)] if found is not None and found.status else []
+def _degraded(
+    surroundings: Sequence[tuple[Reason, str]], found: Statement | None, problems: Iterable[PoolProblem]
+) -> Statement:
+    """What is wrong with all around comes first, then what planning found, then all that is wrong with a part of the
+    pool."""
+    told = [*surroundings]
+    if found is not None and found.status:
+        told.append((found.reason, found.message))
     known = {reason for reason, _ in told}
     told += [(Reason(one.reason), one.message) for one in problems if one.reason not in known]
     return Statement(ConditionType.DEGRADED, True, told[0][0], "; ".join(text for _, text in told))

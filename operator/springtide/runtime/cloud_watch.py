@@ -46,6 +46,18 @@ class CloudWatch:
         self._pokes = {kind: asyncio.Event() for kind in providers}
         self.listings: dict[str, PoolListing] = {}
         """By pool name. Replaced, never changed in place."""
+        self._began: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+
+    @property
+    def listing_seconds(self) -> Mapping[str, float]:
+        """By kind: how long the last listing took, or the present one has taken so far if that is longer."""
+        now = asyncio.get_running_loop().time()
+        going_on = {kind: now - began for kind, began in self._began.items()}
+        return {
+            kind: max(self._took.get(kind, 0.0), going_on.get(kind, 0.0))
+            for kind in self._took.keys() | going_on.keys()
+        }
 
     def follow(self, pools: Iterable[NodePool]) -> None:
         """From now on read the groups of these pools; new or changed ones at once."""
@@ -108,6 +120,8 @@ class CloudWatch:
 
     async def _read(self, kind: str, provider: Provider, pools: tuple[NodePool, ...]) -> bool:
         """Read once; False when any pool could not be read."""
+        loop = asyncio.get_running_loop()
+        self._began[kind] = loop.time()
         try:
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 fresh: Mapping[str, PoolListing] = await provider.list_groups(pools)
@@ -117,6 +131,8 @@ class CloudWatch:
             # A provider (a third party's, perhaps) broke its promise never to raise here: its pools stay as they were.
             logger.warning("provider %s failed while listing: %s", kind, error, exc_info=True)
             fresh = self._unread(pools, f"unexpected error: {error}")
+        finally:
+            self._took[kind] = loop.time() - self._began.pop(kind)
         followed = {pool.name for pool in self._pools.get(kind, ())}
         news = False
         for name, listing in fresh.items():
@@ -129,7 +145,11 @@ class CloudWatch:
 
     def _unread(self, pools: tuple[NodePool, ...], error: str) -> dict[str, PoolListing]:
         return {
-            pool.name: replace(self.listings.get(pool.name, PoolListing(pool=pool.name)), error=error)
+            pool.name: replace(
+                self.listings.get(pool.name, PoolListing(pool=pool.name)),
+                error=error,
+                error_reason=Reason.PROVIDER_ERROR,
+            )
             for pool in pools
         }
 

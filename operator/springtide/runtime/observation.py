@@ -12,6 +12,7 @@ from springtide.api.conditions import Reason
 from springtide.api.nodepool import NodePool
 from springtide.api.parse import InvalidResource
 from springtide.api.policy import AutoscalerPolicy
+from springtide.cluster.degradation import Degradation, against_purchases, against_removals
 from springtide.cluster.groups import LaunchFailure, NodeGroup, PoolListing, PoolProblem
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import LeaseRecord
@@ -42,6 +43,8 @@ def observe(
     unneeded: Mapping[str, datetime],
     timed: Collection[str],
     correct: CorrectGroup,
+    degradations: tuple[Degradation, ...],
+    relief: int,
     settings: OperatorSettings,
 ) -> Snapshot:
     """Put the snapshot together.
@@ -52,7 +55,6 @@ def observe(
     """
     views = pool_views(pools, policies, listings, memories, now=now)
     views = tuple(_usable(view, refusals, correct, settings) for view in views)
-    forbidden_purchases, forbidden_removals = _stale(picture, settings)
     return Snapshot(
         now=now,
         plan_id=plan_id,
@@ -65,8 +67,10 @@ def observe(
         recently_refused=recently_refused,
         recently_evicted=in_flight.recently_evicted,
         cluster_autoscaler=_holder(picture.ca_lease, now),
-        purchases_forbidden=forbidden_purchases,
-        removals_forbidden=forbidden_removals,
+        purchases_forbidden=against_purchases(degradations),
+        removals_forbidden=against_removals(degradations),
+        degradations=degradations,
+        relief=relief,
     )
 
 
@@ -92,18 +96,6 @@ def _usable(
 
 def _with_refusal(group: NodeGroup, refusal: LaunchFailure | None) -> NodeGroup:
     return group if refusal is None else replace(group, failures=(*group.failures, refusal))
-
-
-def _stale(picture: ClusterPicture, settings: OperatorSettings) -> tuple[str, str]:
-    """Why the age of the cluster's picture forbids purchases, and removals. No ages in the texts: they go to status."""
-    age = timedelta(seconds=picture.age_seconds)
-    text = "the API server was last heard from more than {} ago"
-    purchases = removals = ""
-    if age > settings.max_picture_age_purchases:
-        purchases = text.format(elapsed(settings.max_picture_age_purchases))
-    if age > settings.max_picture_age_removals:
-        removals = text.format(elapsed(settings.max_picture_age_removals))
-    return purchases, removals
 
 
 def _removals(picture: ClusterPicture, owned: Mapping[str, RemovalInFlight]) -> dict[str, RemovalInFlight]:

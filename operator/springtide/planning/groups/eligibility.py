@@ -64,6 +64,13 @@ def purchases_forbidden(snapshot: Snapshot) -> str:
     return snapshot.purchases_forbidden
 
 
+def removals_forbidden(snapshot: Snapshot) -> str:
+    """Why nothing at all may be removed; empty: it may."""
+    if snapshot.cluster_autoscaler:
+        return f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler})"
+    return snapshot.removals_forbidden
+
+
 def may_serve(state: GroupState, circumstances: Circumstances) -> Refusal | None:
     """Why the group must not be bought from for pending pods; None: it may."""
     refusal = may_change(state, circumstances)

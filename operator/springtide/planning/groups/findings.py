@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from springtide.api.conditions import ConditionType, Reason
-from springtide.cluster.snapshot import PoolView
+from springtide.cluster.degradation import DegradedMode
+from springtide.cluster.snapshot import PoolView, Snapshot
 from springtide.planning.groups.backoff import in_force
 from springtide.planning.groups.eligibility import purchases_forbidden
 from springtide.planning.groups.limits import Bound, Ledger, pool_bounds
 from springtide.planning.groups.readiness import GroupState
 from springtide.planning.plan import NodeCounts, PoolFinding
-from springtide.planning.scale_down.give_back import removals_forbidden
 from springtide.planning.situation import Situation
 
 
@@ -40,14 +40,20 @@ def _not_ready(pool: PoolView, situation: Situation, states: Sequence[GroupState
             f"Cluster Autoscaler is active ({snapshot.cluster_autoscaler} holds its Lease): nothing is bought or "
             "removed; stop one of the two",
         )
-    elif purchases_forbidden(snapshot) or removals_forbidden(snapshot):
-        yield _ready(Reason.STALE_PICTURE, purchases_forbidden(snapshot) or removals_forbidden(snapshot))
+    elif purchases_forbidden(snapshot):
+        yield _ready(_why(snapshot), purchases_forbidden(snapshot))
     if pool.policy in situation.unhealthy:
         yield _ready(Reason.CLUSTER_UNHEALTHY, situation.unhealthy[pool.policy])
     for state in states:
         finding = situation.overdue[state.key].finding
         if finding is not None and finding.condition == ConditionType.READY:
             yield finding
+
+
+def _why(snapshot: Snapshot) -> Reason:
+    """The mode that forbids purchases."""
+    modes = (each.mode for each in snapshot.degradations if each.forbids_purchases and each.pools is None)
+    return Reason(next(modes, DegradedMode.STALE_PICTURE))
 
 
 def _degraded(situation: Situation, states: Sequence[GroupState], counts: NodeCounts) -> PoolFinding:

@@ -49,6 +49,8 @@ class Searches:
         self._clock = clock
         self._by_name: dict[str, _Search] = {}
         self._leave_off = threading.Event()
+        self.relief = 0
+        """Each level quarters the time of a search: passes take too long."""
 
     def search(
         self, name: str, problem: Problem, start: Sequence[Lot], *, names: Names, seconds: float
@@ -61,7 +63,7 @@ class Searches:
         with search.lock:
             if self._clock is None:
                 return improvement.run(clock=lambda: 0.0, until=1.0, steps=STEPS_WITHOUT_CLOCK)
-            return improvement.run(clock=self._clock, until=self._clock() + seconds)
+            return improvement.run(clock=self._clock, until=self._clock() + seconds / 4**self.relief)
 
     def improve(self, *, seconds: float) -> None:
         """Go on with all searches for so long at most, or until the next plan needs them; in a thread of its own."""
