@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -15,6 +15,7 @@ from springtide.actuation.actuator import Actuator
 from springtide.actuation.outcome import Outcome
 from springtide.actuation.ports import NodeObject
 from springtide.api.nodepool import NodePool
+from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.api_errors import ApiError
 from springtide.cluster.groups import InstanceState, PoolListing
 from springtide.cluster.picture import ClusterPicture
@@ -31,6 +32,7 @@ from springtide.reporting.status_writer import StatusWriter
 from springtide.runtime.cloud_watch import CloudWatch
 from springtide.runtime.engine import Engine, NotReleasedYet
 from springtide.runtime.memory import Memories
+from springtide.runtime.purchase_book import PurchaseBook
 from springtide.runtime.settings import OperatorSettings
 from springtide.runtime.watchdog import watch_over
 from tests.scenarios.api_server import ApiServer, Manifest, Watcher
@@ -170,7 +172,10 @@ class Cloud(SimulatedProvider):
 
     async def list_groups(self, pools: Sequence[NodePool]) -> Mapping[str, PoolListing]:
         async with self._door.asking():
-            listings = await super().list_groups(pools)
+            error = self._world.clock_error
+            listings = {
+                name: _read_by(listing, error) for name, listing in (await super().list_groups(pools)).items()
+            }
             await asyncio.sleep(self._world.listing_seconds)
             return listings
 
@@ -219,6 +224,14 @@ class Cloud(SimulatedProvider):
         return instance is None or instance.state is InstanceState.DELETING
 
 
+def _read_by(listing: PoolListing, error: timedelta) -> PoolListing:
+    """As a machine whose clock is wrong notes when it read."""
+    if listing.read_at is None or not error:
+        return listing
+    at = listing.read_at + error
+    return replace(listing, read_at=at, groups=tuple(replace(g, read_at=at) for g in listing.groups))
+
+
 class Process:
     """The operator, from its start until it is killed or stopped."""
 
@@ -236,7 +249,7 @@ class Process:
     def _assemble(self, world: World, settings: OperatorSettings) -> None:
         self.watcher = Watcher(self._own_kind_changed)
         self.statuses = Statuses(world.server, self.door, world)
-        self.recorder = EventRecorder(self.statuses, clock=now)
+        self.recorder = EventRecorder(self.statuses, clock=self._clock)
         self.memories = Memories()
         metrics = Metrics()
         narrator = Narrator(
@@ -244,14 +257,15 @@ class Process:
             pool_uid=lambda name: self.engine.resources.uid("NodePool", name),
             node_uid=lambda name: name,
         )
-        self.writer = StatusWriter(self.statuses, clock=now, heartbeat=settings.heartbeat)
-        self.reporter = Reporter(narrator=narrator, metrics=metrics, writer=self.writer, clock=now)
+        self.writer = StatusWriter(self.statuses, clock=self._clock, heartbeat=settings.heartbeat)
+        self.reporter = Reporter(narrator=narrator, metrics=metrics, writer=self.writer, clock=self._clock)
         self.actuator = Actuator(
             Nodes(world.server, world.control_plane, self.door, world),
-            picture=lambda: self.picture(now=now()),
+            picture=lambda: self.picture(now=self._clock()),
             emit=self._emit,
-            clock=now,
+            clock=self._clock,
             gate=MutationGate.always_open(),
+            purchase_log=PurchaseBook(self.memories, self.reporter, clock=self._clock),
             owner="scenario",
         )
         providers = {"simulated": Cloud(world.cloud, self.door, world)}
@@ -269,11 +283,16 @@ class Process:
             reporter=self.reporter,
             memories=self.memories,
             settings=settings,
-            clock=now,
+            clock=self._clock,
+            stopwatch=world.stopwatch,
         )
         self.watcher.state.on_wake_up(self.engine.wake)
         self.watcher.state.on_arrival(self.engine.requests.prolong)
         self.watcher.state.on_refused(self.engine.pod_refused)
+
+    def _clock(self) -> datetime:
+        """The wall clock of the operator's machine."""
+        return now() + self.world.clock_error
 
     def _emit(self, outcome: Outcome) -> None:
         self.world.outcomes.append(outcome)
@@ -287,6 +306,13 @@ class Process:
 
     def picture(self, *, now: datetime) -> ClusterPicture:
         return self.watcher.state.freeze(now=now, age_seconds=self.world.api_silence_seconds)
+
+    def ages(self) -> Mapping[str, float]:
+        silence = self.world.api_silence_seconds
+        return {"pods": silence, "nodes": silence} | self.world.silent_kinds
+
+    def api_calls(self) -> ApiCalls:
+        return self.world.api_calls
 
     def problems(self) -> tuple[str, ...]:
         return ()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from springtide.actuation.eviction import Evictor
 from springtide.actuation.node_edits import NodeEditor
 from springtide.actuation.outcome import Outcome, PodEvicted
-from springtide.actuation.ports import Clock, Emit, Fence, ManagedPool, NodeApi, Picture
+from springtide.actuation.ports import Clock, Emit, Fence, ManagedPool, NodeApi, Picture, PurchaseLog
 from springtide.actuation.purchases import Purchaser
 from springtide.actuation.removal_tools import RemovalTools
 from springtide.actuation.removals import Removals
@@ -58,6 +58,7 @@ class Actuator:
         emit: Emit,
         clock: Clock,
         gate: MutationGate,
+        purchase_log: PurchaseLog,
         settings: ActuationSettings | None = None,
         owner: str = "",
     ) -> None:
@@ -74,6 +75,7 @@ class Actuator:
             fence=fence, locks=locks, targets=self.targets, settings=settings, clock=clock
         )
         self._purchaser = Purchaser(
+            log=purchase_log,
             terminator=terminator,
             fence=fence,
             locks=locks,
@@ -131,6 +133,11 @@ class Actuator:
         if not self._stopping:
             self._removals.resume(nodes, pools)
 
+    def clock_jumped(self, by: timedelta) -> None:
+        """The wall clock was set: what is remembered for a while stays remembered for that while."""
+        self.targets.clock_jumped(by)
+        self._evicted = {uid: at + by for uid, at in self._evicted.items()}
+
     @property
     def in_flight(self) -> InFlight:
         now = self._clock()
@@ -166,16 +173,14 @@ class Actuator:
 
     def _change_targets(self, plan: Plan, pools: Mapping[str, ManagedPool]) -> Sequence[asyncio.Task[None]]:
         buyer, started = self._purchaser, []
-        cancelling = {cancellation.pool for cancellation in plan.cancellations}
-        for name in cancelling & pools.keys():
-            cancellations = [each for each in plan.cancellations if each.pool == name]
-            purchases = [each for each in plan.purchases if each.pool == name]
-            work = buyer.cancel_then_buy(pools[name], cancellations, purchases, plan_id=plan.id)
-            started.append(self._start_cloud_task(work, f"cancellations in {name}"))
-        for purchase in plan.purchases:
-            if purchase.pool in pools.keys() - cancelling:
-                work = buyer.buy(pools[purchase.pool], purchase, plan_id=plan.id)
-                started.append(self._start_cloud_task(work, f"purchase in {purchase.group}"))
+        changing = dict.fromkeys([each.pool for each in plan.cancellations])
+        changing |= dict.fromkeys([each.pool for each in plan.purchases])
+        for name in changing:
+            if name in pools:
+                cancellations = [each for each in plan.cancellations if each.pool == name]
+                purchases = [each for each in plan.purchases if each.pool == name]
+                work = buyer.cancel_then_buy(pools[name], cancellations, purchases, plan_id=plan.id)
+                started.append(self._start_cloud_task(work, f"targets of {name}"))
         for removal in plan.unregistered:
             if removal.pool in pools:
                 work = buyer.remove_unregistered(pools[removal.pool], removal, plan_id=plan.id)

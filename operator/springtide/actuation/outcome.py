@@ -51,9 +51,12 @@ class PurchaseAcknowledged(PurchaseOutcome):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseDeferred(PurchaseOutcome):
-    """Not sent: another change of the same group is under way. The next pass decides again."""
+    """Not sent: another change of the same group is under way, or it could not be written down first. The next pass
+    decides again."""
 
     message: str
+    fault: bool = False
+    """True: something is wrong, and it may take a human to mend it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from springtide.api.resolve import PoolSettings
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.leadership.gate import MutationGate
+from springtide.planning.plan import Purchase
 from springtide.providers.base import Provider
 
 NodeObject = Mapping[str, Any]
@@ -64,6 +65,21 @@ class ManagedPool:
     @property
     def name(self) -> str:
         return self.resource.name
+
+
+class NotWritten(Exception):
+    """What had to be written down first could not be; str() says why."""
+
+
+class PurchaseLog(Protocol):
+    """Where purchases are written down before the cloud is asked, so that a successor finds them."""
+
+    async def write_ahead(self, pool: ManagedPool, purchases: Sequence[Purchase], *, plan_id: str) -> None:
+        """Write down all purchases of a pool, at once. Raises NotWritten: then none may be made.
+
+        May be cancelled, or fail, after the effect: what is written down and was not made harms nothing.
+        """
+        ...
 
 
 class MutationForbidden(Exception):

@@ -1,9 +1,13 @@
-"""Changing groups' targets: purchases and cancellations, one at a time for each group, and unregistered instances."""
+"""Changing groups' targets: purchases and cancellations, one at a time for each group, and unregistered instances.
+
+A purchase is written down before the cloud is asked (docs/decisions/019), so that a crash neither repeats nor loses it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import TypedDict
 
 from springtide.actuation.outcome import (
@@ -18,7 +22,15 @@ from springtide.actuation.outcome import (
     UnregisteredTerminated,
 )
 from springtide.actuation.patience import growing
-from springtide.actuation.ports import Clock, Emit, Fence, ManagedPool, MutationForbidden
+from springtide.actuation.ports import (
+    Clock,
+    Emit,
+    Fence,
+    ManagedPool,
+    MutationForbidden,
+    NotWritten,
+    PurchaseLog,
+)
 from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.targets import GroupKey, GroupLocks, TargetMemory
 from springtide.actuation.terminations import Terminator
@@ -52,6 +64,7 @@ class Purchaser:
     def __init__(
         self,
         *,
+        log: PurchaseLog,
         terminator: Terminator,
         fence: Fence,
         locks: GroupLocks,
@@ -60,6 +73,7 @@ class Purchaser:
         clock: Clock,
         emit: Emit,
     ) -> None:
+        self._log = log
         self._terminator = terminator
         self._fence = fence
         self._locks = locks
@@ -74,28 +88,77 @@ class Purchaser:
         """Purchases whose answer is not here yet."""
         return dict(self._under_way)
 
-    async def buy(self, pool: ManagedPool, purchase: Purchase, *, plan_id: str) -> None:
-        """Raise the group's target; every end of it is an outcome."""
-        key = (purchase.pool, purchase.group)
-        told = _told(purchase, plan_id)
-        if key in self._under_way:
-            # The plan cannot have known what the earlier purchase will come to.
-            message = f"the purchase of {self._under_way[key].to_target} is still under way"
-            self._emit(PurchaseDeferred(at=self._clock(), message=message, **told))
+    async def buy(self, pool: ManagedPool, purchases: Sequence[Purchase], *, plan_id: str) -> None:
+        """Raise the targets of groups of one pool; every end of each is an outcome.
+
+        All are written down first, in one write; without it nothing is bought.
+        """
+        free = [purchase for purchase in purchases if not self._is_busy(purchase, plan_id)]
+        if not free:
             return
+        with ExitStack() as until_written:
+            reservations = [until_written.enter_context(self._reserve(purchase)) for purchase in free]
+            trouble = await self._write_ahead(pool, free, plan_id=plan_id)
+            if trouble:
+                for purchase in free:
+                    told = _told(purchase, plan_id)
+                    self._emit(PurchaseDeferred(at=self._clock(), message=trouble, fault=True, **told))
+                return
+            # From here on each group is free again as soon as its own answer is here.
+            kept = [reservation.pop_all() for reservation in reservations]
+        await asyncio.gather(
+            *(
+                self._buy_one(pool, purchase, reservation, plan_id=plan_id)
+                for purchase, reservation in zip(free, kept, strict=True)
+            )
+        )
+
+    def _is_busy(self, purchase: Purchase, plan_id: str) -> bool:
+        """Whether a purchase of the same group is under way: the plan cannot have known what it will come to."""
+        earlier = self._under_way.get((purchase.pool, purchase.group))
+        if earlier is not None:
+            message = f"the purchase of {earlier.to_target} is still under way"
+            told = _told(purchase, plan_id)
+            self._emit(PurchaseDeferred(at=self._clock(), message=message, **told))
+        return earlier is not None
+
+    def _reserve(self, purchase: Purchase) -> ExitStack:
+        """Until it is closed, the purchase counts as under way, and its target as reached."""
+        key = (purchase.pool, purchase.group)
+        reservation = ExitStack()
         self._under_way[key] = purchase
+        reservation.callback(self._under_way.pop, key, None)
+        reservation.enter_context(self._targets.intending(*key, target=purchase.to_target))
+        return reservation
+
+    async def _write_ahead(self, pool: ManagedPool, purchases: Sequence[Purchase], *, plan_id: str) -> str:
+        """Why the purchases could not be written down; empty: they stand there."""
         try:
-            with self._targets.intending(*key, target=purchase.to_target):
-                async with self._locks.of(*key):
-                    self._emit(PurchaseStarted(at=self._clock(), **told))
-                    await self._raise_and_tell(pool, purchase, told)
-        finally:
-            del self._under_way[key]
+            async with self._fence.mutation(at_most=self._settings.write_ahead_patience):
+                await self._log.write_ahead(pool, purchases, plan_id=plan_id)
+        except MutationForbidden as error:
+            return str(error)
+        except NotWritten as error:
+            return f"it could not be written to the NodePool's status first: {error}"
+        except TimeoutError:
+            return "it could not be written to the NodePool's status first: the API server did not answer in time"
+        return ""
+
+    async def _buy_one(
+        self, pool: ManagedPool, purchase: Purchase, reservation: ExitStack, *, plan_id: str
+    ) -> None:
+        told = _told(purchase, plan_id)
+        with reservation:
+            async with self._locks.of(purchase.pool, purchase.group):
+                self._emit(PurchaseStarted(at=self._clock(), **told))
+                await self._raise_and_tell(pool, purchase, told)
 
     async def _raise_and_tell(self, pool: ManagedPool, purchase: Purchase, told: _Told) -> None:
         try:
             change = await self._raise_target(pool, purchase)
-        except (RefusedError, CredentialsError, MutationForbidden) as error:
+        except MutationForbidden as error:
+            self._emit(PurchaseDeferred(at=self._clock(), message=str(error), fault=True, **told))
+        except (RefusedError, CredentialsError) as error:
             self._emit(PurchaseRefused(at=self._clock(), message=str(error), **told))
         except Exception as error:
             # A defect in a provider leaves the same doubt as a lost answer.
@@ -142,7 +205,7 @@ class Purchaser:
         """
         given_up = await asyncio.gather(*(self.cancel(pool, each, plan_id=plan_id) for each in cancellations))
         if all(given_up):
-            await asyncio.gather(*(self.buy(pool, purchase, plan_id=plan_id) for purchase in purchases))
+            await self.buy(pool, purchases, plan_id=plan_id)
             return
         for purchase in purchases:
             message = "what could not be had was not given up yet, so the pool has no room"

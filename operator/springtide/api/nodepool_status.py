@@ -18,6 +18,10 @@ MAX_CANDIDATES: Final = 50
 """Scale-down candidates shown in a status, longest unneeded first; candidateCount counts them all."""
 
 
+MAX_PURPOSES: Final = 5
+"""Kinds of pods named in a purchase; the last text counts those that are not."""
+
+
 class ScaleUpState(StrEnum):
     """What the pool does about growing."""
 
@@ -92,6 +96,29 @@ class GroupBackoff(ApiModel):
     """What the cloud said."""
 
 
+Purposes = Annotated[tuple[ShortText, ...], Field(max_length=MAX_PURPOSES + 1)]
+
+
+class GroupRequest(ApiModel):
+    """What the cloud is being asked for; it stands here before the call is sent, so that no crash can lose it."""
+
+    since: Time
+    """When it was written; the call followed at once."""
+    from_: Count = Field(alias="from")
+    """Target before."""
+    to: Count
+    """Target asked for. A successor that reads this target, or more, takes the nodes for its own; one that reads
+    the target before forgets the request and decides anew."""
+    awaited: Count = 0
+    """Nodes of an earlier purchase that had not come yet."""
+    registered: Count = 0
+    """Nodes the group had in Kubernetes then."""
+    plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
+    """The plan that decided it."""
+    for_: Purposes = Field(default=(), alias="for")
+    """The pods it is for, by shape and owner: "6 × 500m/1Gi (shop/ReplicaSet/web)"; not all when there are many."""
+
+
 class GroupPurchase(ApiModel):
     """A purchase from a node group that is not fulfilled yet."""
 
@@ -106,6 +133,8 @@ class GroupPurchase(ApiModel):
     """Nodes the group had in Kubernetes when it was made; what it has more is what has arrived since."""
     plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
     """The plan that decided it; the same id is in events, logs and lastDecision."""
+    for_: Purposes = Field(default=(), alias="for")
+    """The pods it was made for, by shape and owner; not all when there are many."""
 
 
 class GroupError(ApiModel):
@@ -134,6 +163,8 @@ class GroupStatus(ApiModel):
     """Ready nodes."""
     unfulfilled: Count = 0
     """Nodes asked for that no instance stands for yet."""
+    request: GroupRequest | None = None
+    """What the cloud is being asked for right now, or was when the operator stopped; gone with the answer."""
     purchase: GroupPurchase | None = None
     """The purchase that is not fulfilled yet, if any."""
     backoff: GroupBackoff | None = None

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from springtide.api.policy import AutoscalerPolicySpec
 from springtide.api.resolve import PoolSettings
 from springtide.api.settings import Mode
+from springtide.cluster.degradation import Degradation
 from springtide.cluster.groups import FailureClass, NodeGroup, PoolProblem
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.shape import PodShape
@@ -28,6 +29,19 @@ class OutstandingPurchase:
     plan_id: str
     registered: int = 0
     """Nodes the group had in Kubernetes when it was made: more of them is what has arrived since."""
+    wanted_for: tuple[str, ...] = ()
+    """The pods it was made for, in short, for users."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseRequest:
+    """A purchase that the cloud was or is being asked for, and of which nobody has heard yet (stored in NodePool
+    status before the call is sent)."""
+
+    expected: int
+    """The target on which it was based: as long as the cloud shows it, nothing was bought."""
+    purchase: OutstandingPurchase
+    """What is outstanding if the cloud did it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class GroupMemory:
     """What must outlive the process for one group; read from and written to NodePool status."""
 
     purchase: OutstandingPurchase | None = None
+    request: PurchaseRequest | None = None
     backoff: Backoff | None = None
     failures_seen_until: datetime | None = None
     """Launch failures up to this time have been acted on."""
@@ -143,3 +158,7 @@ class Snapshot:
     """Why nothing may be bought now (picture too old, …); empty = allowed."""
     removals_forbidden: str = ""
     """Why nothing may be removed now; empty = allowed."""
+    degradations: tuple[Degradation, ...] = ()
+    """What does not work around us, `*_forbidden` included."""
+    relief: int = 0
+    """Levels by which work that can wait is cut, because passes take too long; each quarters it."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from springtide.planning.groups.backoff import in_force
 from springtide.planning.groups.readiness import GroupState, NodeState
+from springtide.planning.groups.requests import LATE_EFFECT
 from springtide.planning.landscape import settles_at
 from springtide.planning.situation import Situation
+
+NEXT_READING: Final = timedelta(seconds=3)
+"""Clouds are read every two seconds while a request is open."""
 
 
 def next_instant(situation: Situation, others: Iterable[datetime | None]) -> datetime | None:
@@ -26,6 +31,9 @@ def _of_group(state: GroupState, situation: Situation) -> Iterator[datetime]:
     backoff = situation.failures[state.key].backoff
     if backoff is not None and in_force(backoff, now=now):
         yield backoff.until
+    request = state.memory.request
+    if request is not None:
+        yield request.purchase.since + LATE_EFFECT + NEXT_READING
     outstanding = situation.upcoming[state.key].outstanding
     if outstanding is not None:
         yield outstanding.since + settings.max_node_provision_time

@@ -98,7 +98,16 @@ def _(outcome: PurchaseAcknowledged) -> Note:
 @note_of.register
 def _(outcome: PurchaseDeferred) -> Note:
     message = f"scale-up of {_group(outcome)} waits for the next pass: {outcome.message}"
-    return Note(message=message, reason="ScaleUpDeferred", plan_id=outcome.plan_id)
+    if not outcome.fault:
+        return Note(message=message, reason="ScaleUpDeferred", plan_id=outcome.plan_id)
+    return Note(
+        message=message,
+        reason="ScaleUpDeferred",
+        level=logging.WARNING,
+        plan_id=outcome.plan_id,
+        pool=outcome.pool,
+        decides=False,
+    )
 
 
 @note_of.register

@@ -17,6 +17,7 @@ from springtide.api.nodepool_status import (
     GroupBackoff,
     GroupError,
     GroupPurchase,
+    GroupRequest,
     GroupStatus,
     NodeCounts,
     NodePoolStatus,
@@ -155,12 +156,48 @@ def _group(group: NodeGroup, plan: GroupPlan, facts: PoolFacts) -> GroupStatus:
         max=group.max_size,
         ready=plan.counts.ready,
         unfulfilled=plan.unfulfilled,
+        request=_request(memory),
         purchase=_purchase(memory),
         backoff=_backoff(memory),
         last_error=facts.errors.get(group.id),
         failures_seen_until=memory.failures_seen_until,
         ever_registered=memory.ever_matched,
         template_source=group.template.source[:MESSAGE_LIMIT] if group.template else None,
+    )
+
+
+def with_requests(before: NodePoolStatus, memory: Mapping[str, GroupMemory]) -> NodePoolStatus:
+    """The status with what the cloud is about to be asked for, and all else as it was. `memory`: by group, as it is
+    now. A group that no status told of yet is told of."""
+    told = [
+        group.model_copy(
+            update={"request": _request(memory[group.id]), "purchase": _purchase(memory[group.id])}
+        )
+        if group.id in memory
+        else group
+        for group in before.groups
+    ]
+    known = {group.id for group in told}
+    told += [
+        GroupStatus(id=group, request=_request(each), purchase=_purchase(each), backoff=_backoff(each))
+        for group, each in memory.items()
+        if group not in known and each.request is not None
+    ]
+    return before.model_copy(update={"groups": tuple(told)})
+
+
+def _request(memory: GroupMemory) -> GroupRequest | None:
+    if memory.request is None:
+        return None
+    expected, purchase = memory.request.expected, memory.request.purchase
+    return GroupRequest(
+        since=purchase.since,
+        from_=expected,
+        to=purchase.to_target,
+        awaited=max(0, expected - purchase.from_target),
+        registered=purchase.registered,
+        plan_id=purchase.plan_id or None,
+        for_=purchase.wanted_for,
     )
 
 
@@ -174,6 +211,7 @@ def _purchase(memory: GroupMemory) -> GroupPurchase | None:
         to=purchase.to_target,
         plan_id=purchase.plan_id or None,
         registered=purchase.registered,
+        for_=purchase.wanted_for,
     )
 
 

@@ -21,13 +21,14 @@ from springtide.cluster.groups import PoolListing
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
 from springtide.planning.plan import Plan
 from springtide.reporting.condition_notes import condition_notes
+from springtide.reporting.degradations import mode_notes
 from springtide.reporting.metrics import LastPass, Metrics
 from springtide.reporting.narrator import Narrator
 from springtide.reporting.notes import Note, note_of
 from springtide.reporting.plan_notes import plan_notes
 from springtide.reporting.policy_status import PassFacts, policy_status
 from springtide.reporting.pool_conditions import pool_conditions
-from springtide.reporting.pool_status import PoolFacts, pool_status
+from springtide.reporting.pool_status import PoolFacts, pool_status, with_requests
 from springtide.reporting.status_writer import StatusWriter
 
 NODE_POOLS: Final = "nodepools"
@@ -60,7 +61,8 @@ class PassReport:
     policies: tuple[AutoscalerPolicy | InvalidResource, ...]
     metadata: Mapping[tuple[str, str], ObjectMeta]
     listings: Mapping[str, PoolListing]
-    memories: Mapping[str, Remembered]
+    memories: Callable[[str], Remembered | None]
+    """By pool name, asked when a status is written: what was remembered since the pass ended must not be written over."""
 
 
 class Reporter:
@@ -102,6 +104,9 @@ class Reporter:
             self._tell(note)
             if note.reason == "ScaleUpFinished":
                 self._metrics.purchase_fulfilled(note.pool, timedelta(seconds=float(note.fields["seconds"])))
+        told = self._last_plan.degradations if self._last_plan is not None else ()
+        for note in mode_notes(told, plan.degradations, plan_id=plan.id):
+            self._tell(note)
         self._last_plan = plan
 
     def passed(self, report: PassReport) -> None:
@@ -174,9 +179,23 @@ class Reporter:
         report: PassReport,
         conditions: tuple[Condition, ...],
     ) -> None:
+        async with limit, self._writer.exclusive(NODE_POOLS, view.uid):
+            remembered = report.memories(view.name)
+            if remembered is None:
+                return
+            status = self._pool_status(view, report, remembered, conditions)
+            self._statuses[view.uid] = status
+            await self._write(NODE_POOLS, report.metadata["NodePool", view.name], status)
+
+    def _pool_status(
+        self,
+        view: PoolView,
+        report: PassReport,
+        remembered: Remembered,
+        conditions: tuple[Condition, ...],
+    ) -> NodePoolStatus:
         before = self._before(view.name, report)
         policy = next((p for p in report.snapshot.policies if p.name == view.policy), None)
-        remembered = report.memories[view.name]
         facts = PoolFacts(
             view=view,
             plan=report.plan.pools[view.name],
@@ -190,9 +209,25 @@ class Reporter:
             errors=self._group_errors(view.name, before),
             ever_listed=_ever_listed(report.listings.get(view.name)),
         )
-        status = pool_status(facts, before, now=report.plan.now)
-        self._statuses[view.uid] = status
-        await self._write(limit, NODE_POOLS, report.metadata[("NodePool", view.name)], status)
+        return pool_status(facts, before, now=report.plan.now)
+
+    async def write_ahead(self, pool: NodePool, memory: Mapping[str, GroupMemory]) -> None:
+        """Put the purchases that the cloud is about to be asked for into the pool's status, now.
+
+        `memory`: by group, with the requests. Raises KubeError when they do not stand there.
+        """
+        uid = pool.metadata.uid
+        async with self._writer.exclusive(NODE_POOLS, uid):
+            status = with_requests(self._statuses.get(uid, pool.status), memory)
+            await self._writer.write_now(
+                NODE_POOLS,
+                pool.name,
+                uid=uid,
+                resource_version=pool.metadata.resource_version,
+                status=status.to_wire(),
+            )
+            self._statuses[uid] = status
+        self._metrics.status_written(NODE_POOLS)
 
     def _group_errors(self, pool: str, before: NodePoolStatus) -> dict[str, GroupError]:
         stored = {group.id: group.last_error for group in before.groups if group.last_error is not None}
@@ -202,14 +237,15 @@ class Reporter:
         self, limit: asyncio.Semaphore, invalid: InvalidResource, report: PassReport
     ) -> None:
         metadata = report.metadata[("NodePool", invalid.name)]
-        before = self._statuses.get(metadata.uid, NodePoolStatus())
-        conditions = _invalid(before.conditions, invalid, now=report.plan.now)
-        # Whatever else stood in the status (purchases under way, backoffs) is kept: it is true of the nodes still.
-        status = before.model_copy(
-            update={"observed_generation": invalid.generation, "conditions": conditions}
-        )
-        self._statuses[metadata.uid] = status
-        await self._write(limit, NODE_POOLS, metadata, status)
+        async with limit, self._writer.exclusive(NODE_POOLS, metadata.uid):
+            before = self._statuses.get(metadata.uid, NodePoolStatus())
+            conditions = _invalid(before.conditions, invalid, now=report.plan.now)
+            # Whatever else stood in the status (purchases under way, backoffs) is kept: it is true of the nodes still.
+            status = before.model_copy(
+                update={"observed_generation": invalid.generation, "conditions": conditions}
+            )
+            self._statuses[metadata.uid] = status
+            await self._write(NODE_POOLS, metadata, status)
 
     async def _write_policy(
         self,
@@ -231,24 +267,20 @@ class Reporter:
             duration = sum(report.phases.values(), timedelta())
             facts = PassFacts(report.snapshot, report.plan, duration, report.phases, conditions)
             status = policy_status(view, facts, before)
-        self._policy_statuses[metadata.uid] = status
-        await self._write(limit, POLICIES, metadata, status)
+        async with limit, self._writer.exclusive(POLICIES, metadata.uid):
+            self._policy_statuses[metadata.uid] = status
+            await self._write(POLICIES, metadata, status)
 
     async def _write(
-        self,
-        limit: asyncio.Semaphore,
-        plural: str,
-        metadata: ObjectMeta,
-        status: NodePoolStatus | AutoscalerPolicyStatus,
+        self, plural: str, metadata: ObjectMeta, status: NodePoolStatus | AutoscalerPolicyStatus
     ) -> None:
-        async with limit:
-            written = await self._writer.write(
-                plural,
-                metadata.name,
-                uid=metadata.uid,
-                resource_version=metadata.resource_version,
-                status=status.to_wire(),
-            )
+        written = await self._writer.write(
+            plural,
+            metadata.name,
+            uid=metadata.uid,
+            resource_version=metadata.resource_version,
+            status=status.to_wire(),
+        )
         if written:
             self._metrics.status_written(plural)
 
@@ -260,7 +292,9 @@ class Reporter:
         before = self._before(view.name, report).conditions
         plan = report.plan.pools[view.name]
         listing = report.listings.get(view.name)
-        return pool_conditions(before, view, plan, listing, now=report.plan.now)
+        return pool_conditions(
+            before, view, plan, listing, now=report.plan.now, degradations=report.plan.degradations
+        )
 
 
 def _ever_listed(listing: PoolListing | None) -> bool:

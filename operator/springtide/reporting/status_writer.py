@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -38,21 +40,29 @@ class _Known:
     resource_version: str
     content: Mapping[str, Any] = field(default_factory=dict)
     written_at: datetime | None = None
+    """None: never, or nobody knows what stands there after an answer was lost."""
     failure: str = ""
     """Why the last attempt failed: said once, not by every pass."""
 
 
 class StatusWriter:
-    """The one writer of all statuses. Not for concurrent use on the same object: the pass loop is single-flight."""
+    """The one writer of all statuses. Compute and write a status inside of `exclusive`."""
 
     def __init__(self, api: StatusApi, *, clock: Callable[[], datetime], heartbeat: timedelta) -> None:
         self._api = api
         self._clock = clock
         self._heartbeat = heartbeat
         self._known: dict[tuple[str, str], _Known] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self.writes: dict[str, int] = {}
         """Writes sent so far, by plural."""
         self.failures = 0
+
+    @asynccontextmanager
+    async def exclusive(self, plural: str, uid: str) -> AsyncIterator[None]:
+        """One at a time for each object. A status computed before its turn could write over a newer one."""
+        async with self._locks.setdefault((plural, uid), asyncio.Lock()):
+            yield
 
     async def write(
         self, plural: str, name: str, *, uid: str, resource_version: str, status: Mapping[str, Any]
@@ -64,12 +74,12 @@ class StatusWriter:
         known = self._known.setdefault((plural, uid), _Known(resource_version))
         content = _content(status)
         now = self._clock()
-        fresh = known.written_at is not None and now - known.written_at < self._heartbeat
+        # A time in the future is of a clock that has been set back since.
+        fresh = known.written_at is not None and timedelta(0) <= now - known.written_at < self._heartbeat
         if content == known.content and fresh:
             return False
-        complete = {**status, "lastProbeTime": format_time(now)}
         try:
-            await self._swap(plural, name, uid, known, resource_version, complete)
+            await self._send(plural, name, uid, known, resource_version, status)
         except KubeError as error:
             self.failures += 1
             if str(error) != known.failure:
@@ -78,21 +88,39 @@ class StatusWriter:
                     "status of %s/%s not written, tried again by every pass: %s", plural, name, error
                 )
             return False
-        known.failure = ""
-        known.content, known.written_at = content, now
-        self.writes[plural] = self.writes.get(plural, 0) + 1
         return True
+
+    async def write_now(
+        self, plural: str, name: str, *, uid: str, resource_version: str, status: Mapping[str, Any]
+    ) -> None:
+        """Write `status`, whatever stands there. Raises KubeError (404: the object is gone, or was made anew) when it
+        does not stand there, or nobody knows."""
+        known = self._known.setdefault((plural, uid), _Known(resource_version))
+        await self._send(plural, name, uid, known, resource_version, status)
 
     def forget(self, plural: str, uid: str) -> None:
         """The object is gone."""
         self._known.pop((plural, uid), None)
+        self._locks.pop((plural, uid), None)
 
-    async def _swap(
+    async def _send(
         self, plural: str, name: str, uid: str, known: _Known, seen: str, status: Mapping[str, Any]
     ) -> None:
-        path = f"/apis/{API_GROUP}/{API_VERSION}/{plural}/{name}"
+        now = self._clock()
         # Our own last write is newer than what the watch has shown so far.
         version = known.resource_version if known.written_at is not None else seen
+        # Until the answer is here, nobody knows what stands there: a cancelled or failed write is not "unchanged".
+        known.written_at = None
+        complete = {**status, "lastProbeTime": format_time(now)}
+        await self._swap(plural, name, uid, known, version, complete)
+        known.failure = ""
+        known.content, known.written_at = _content(status), now
+        self.writes[plural] = self.writes.get(plural, 0) + 1
+
+    async def _swap(
+        self, plural: str, name: str, uid: str, known: _Known, version: str, status: Mapping[str, Any]
+    ) -> None:
+        path = f"/apis/{API_GROUP}/{API_VERSION}/{plural}/{name}"
         try:
             answer = await self._api.patch(f"{path}/status", _guarded(version, status), JSON_PATCH)
         except ApiError as error:
@@ -101,7 +129,9 @@ class StatusWriter:
             # Somebody changed the object meanwhile (its spec, a finalizer): look again, once.
             fresh = await self._api.get_json(path)
             if fresh["metadata"]["uid"] != uid:
-                return
+                raise ApiError(
+                    status=404, reason="NotFound", message=f"{plural}/{name} was deleted"
+                ) from error
             answer = await self._api.patch(
                 f"{path}/status", _guarded(fresh["metadata"]["resourceVersion"], status), JSON_PATCH
             )

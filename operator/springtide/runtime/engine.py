@@ -9,9 +9,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -21,6 +20,7 @@ from springtide.actuation.outcome import Outcome, PurchaseFailed, PurchaseRefuse
 from springtide.actuation.ports import ManagedPool
 from springtide.api.policy import AutoscalerPolicy, AutoscalerPolicySpec
 from springtide.api.resolve import resolve
+from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import Snapshot
@@ -31,8 +31,10 @@ from springtide.planning.scale_up.searches import Searches
 from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
+from springtide.runtime.degraded.surroundings import Surroundings
 from springtide.runtime.memory import Memories
 from springtide.runtime.observation import observe
+from springtide.runtime.phases import Phases
 from springtide.runtime.releases import lawless, nodes_of_pool, strays
 from springtide.runtime.requests import Batch, PassRequests
 from springtide.runtime.resources import Resources
@@ -59,6 +61,10 @@ class Cluster(Protocol):
 
     def picture(self, *, now: datetime) -> ClusterPicture: ...
 
+    def ages(self) -> Mapping[str, float]: ...
+
+    def api_calls(self) -> ApiCalls: ...
+
     def problems(self) -> tuple[str, ...]: ...
 
 
@@ -72,19 +78,6 @@ class PassOutcome:
 
     plan_id: str
     error: str = ""
-
-
-@dataclass(slots=True)
-class _Phases:
-    durations: dict[str, timedelta] = field(default_factory=dict)
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.durations[name] = timedelta(seconds=time.perf_counter() - started)
 
 
 class Engine:
@@ -101,6 +94,7 @@ class Engine:
         memories: Memories,
         settings: OperatorSettings,
         clock: Callable[[], datetime],
+        stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._cluster = cluster
         self._clouds = clouds
@@ -110,6 +104,8 @@ class Engine:
         self._memories = memories
         self._settings = settings
         self._clock = clock
+        self._stopwatch = stopwatch
+        self.surroundings = Surroundings(cluster=cluster, clouds=clouds, settings=settings)
         self.requests: PassRequests[PassOutcome] = PassRequests()
         self.resources = Resources()
         self.passes: dict[str, int] = {}
@@ -167,14 +163,18 @@ class Engine:
             while True:
                 batch = await self.requests.next()
                 async with self._single_flight:
-                    await self._attempt(batch)
+                    took = await self._attempt(batch)
+                rest = self.surroundings.load.passed(took=took, interval=self._scan_interval())
+                if rest:
+                    await asyncio.sleep(rest)
         finally:
             self._searches.leave_off()
             self.requests.abandon()
 
-    async def _attempt(self, batch: Batch[PassOutcome]) -> None:
+    async def _attempt(self, batch: Batch[PassOutcome]) -> float:
+        """Make one pass; how many seconds it took."""
         loop = asyncio.get_running_loop()
-        self._pass_began = loop.time()
+        self._pass_began, began = loop.time(), self._stopwatch()
         plan_id = secrets.token_hex(4)
         try:
             if self._cluster.is_synced:
@@ -189,9 +189,10 @@ class Engine:
         finally:
             self._pass_began = None
             self._last_pass_at = loop.time()
+        return self._stopwatch() - began
 
     async def _pass(self, plan_id: str, causes: Mapping[str, int]) -> None:
-        phases = _Phases()
+        phases = Phases(self._stopwatch)
         with phases.of("snapshot"):
             snapshot = self._observe(plan_id)
         with phases.of("plan"):
@@ -211,7 +212,7 @@ class Engine:
     def _improve_in_background(self) -> None:
         """Let the searches of least-cost go on between passes: the next one begins where they end."""
         under_way = self._improving is not None and not self._improving.done()
-        if self._searches.unfinished and not under_way:
+        if self._searches.unfinished and not under_way and not self.surroundings.load.relief:
             seconds = BACKGROUND_SECONDS
             self._improving = asyncio.ensure_future(
                 asyncio.to_thread(self._searches.improve, seconds=seconds)
@@ -219,13 +220,18 @@ class Engine:
 
     def _observe(self, plan_id: str) -> Snapshot:
         now = self._clock()
+        jump = self.surroundings.look(wall=now, monotonic=asyncio.get_running_loop().time())
         picture = self._cluster.picture(now=now)
         self.resources.refresh(picture.node_pools, picture.policies)
         self._released &= {pool.metadata.uid for pool in self.resources.pools}
         pools = [pool for pool in self.resources.pools if pool.metadata.uid not in self._released]
         self._memories.follow(pools)
         self._clouds.follow(pool for pool in pools if not pool.metadata.being_deleted)
+        if jump or self._last_pass_at is None:
+            self._rebase(jump, now=now)
         self._settle_as_told()
+        in_flight = self._actuator.in_flight
+        self._memories.settle(self._clouds.listings, under_way=in_flight.purchases.keys(), now=now)
         return observe(
             now=now,
             plan_id=plan_id,
@@ -235,14 +241,31 @@ class Engine:
             listings=self._clouds.listings,
             memories=self._memories.by_pool,
             refusals=self._memories.refusals,
-            in_flight=self._actuator.in_flight,
+            in_flight=in_flight,
             promised=self._memories.promised,
             recently_refused=self._memories.refused_lately(picture.pending_pods, now=now),
             unneeded=self._unneeded,
             timed=self._timed,
             correct=self._actuator.targets.corrected,
+            degradations=self.surroundings.degradations(
+                {pool.name: pool.spec.provider.kind for pool in pools}
+            ),
+            relief=self.surroundings.load.relief,
             settings=self._settings,
         )
+
+    def _rebase(self, jump: timedelta, *, now: datetime) -> None:
+        """The clock jumped, or an earlier process may have had another one: times we keep move along."""
+        if jump:
+            logger.warning("the clock jumped by %s: timers go on from where they were", jump)
+        self._memories.rebase(jump, now=now)
+        self._actuator.clock_jumped(jump)
+        self._unneeded = {node: min(since + jump, now) for node, since in self._unneeded.items()}
+
+    def _scan_interval(self) -> float:
+        """The shortest of all policies', in seconds."""
+        policies = (p for p in self.resources.policies if isinstance(p, AutoscalerPolicy))
+        return min((p.spec.scan_interval for p in policies), default=timedelta(seconds=10)).total_seconds()
 
     def _settle_as_told(self) -> None:
         specs = [policy.spec for policy in self.resources.policies if isinstance(policy, AutoscalerPolicy)]
@@ -332,7 +355,7 @@ class Engine:
             policies=self.resources.policies,
             metadata=self.resources.metadata,
             listings=dict(self._clouds.listings),
-            memories=self._memories.remembered(),
+            memories=self._memories.remembered,
         )
 
     # --- what actuation tells -------------------------------------------------------------------------------------

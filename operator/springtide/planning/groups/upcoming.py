@@ -38,8 +38,11 @@ class Upcoming:
 
 
 def target_of(state: GroupState) -> int:
-    """The group's target; a read older than our last acknowledged purchase does not know of it yet."""
+    """The group's target; a read older than our last acknowledged purchase does not know of it yet. What the cloud is
+    being asked for counts as if it had been granted, or it were bought twice."""
     purchase, group = state.memory.purchase, state.group
+    if state.memory.request is not None:
+        return max(group.target, state.memory.request.purchase.to_target)
     if purchase is not None and group.read_at is not None and group.read_at < purchase.since:
         return max(group.target, purchase.to_target)
     return group.target
@@ -54,7 +57,8 @@ def unfulfilled(state: GroupState) -> int:
 def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
     """What the group still waits for at `now`."""
     starting = len(state.in_state(NodeState.NOT_STARTED))
-    purchase = state.memory.purchase or _adopted(state, now=now)
+    request = state.memory.request
+    purchase = request.purchase if request is not None else state.memory.purchase or _adopted(state, now=now)
     if purchase is None:
         return Upcoming(imagined=0, starting=starting, outstanding=None)
     lacking = missing(state, purchase)
@@ -86,9 +90,16 @@ def missing(state: GroupState, purchase: OutstandingPurchase) -> int:
 
 
 def remembered(
-    *, since: datetime, before: int, to: int, plan_id: str, missing_before: int, registered: int
+    *,
+    since: datetime,
+    before: int,
+    to: int,
+    plan_id: str,
+    missing_before: int,
+    registered: int,
+    wanted_for: tuple[str, ...] = (),
 ) -> OutstandingPurchase:
-    """What to store once the cloud acknowledged a raise of the target from `before` to `to`.
+    """What is outstanding once the cloud has raised the target from `before` to `to`.
 
     What an earlier purchase still waits for goes on being waited for: `missing_before` (GroupPlan.missing) moves
     the new one's starting point down by so much. `registered`: Nodes the group has now (GroupPlan.counts).
@@ -99,6 +110,7 @@ def remembered(
         to_target=to,
         plan_id=plan_id,
         registered=registered,
+        wanted_for=wanted_for,
     )
 
 
