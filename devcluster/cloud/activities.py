@@ -146,3 +146,29 @@ def termination_cause(*, instance_id: str, reason: str, before: int, after: int)
     shrinking = f", shrinking the capacity from {before} to {after}" if after < before else ""
     now = timestamp(datetime.now(UTC))
     return f"At {now} instance {instance_id} was taken out of service in response to {reason}{shrinking}."
+
+
+def failed_health_check() -> str:
+    """Why an instance was given up that EC2 reports as ended."""
+    return (
+        f"At {timestamp(datetime.now(UTC))} an instance was taken out of service in response to an EC2 "
+        "health check indicating it has been terminated or stopped."
+    )
+
+
+def rebalancing(*, zone: str) -> str:
+    """The sentence about the AZRebalance process."""
+    return (
+        f"At {timestamp(datetime.now(UTC))} instances were launched to balance instances in zones {zone} with "
+        "other zones resulting in more than desired number of instances in the group."
+    )
+
+
+def selected_after_rebalancing(*, zone: str, instance_id: str, before: int) -> str:
+    """Why AZRebalance ended an instance; `before`: how many the group had with the one launched in its place."""
+    now = timestamp(datetime.now(UTC))
+    return (
+        f"{rebalancing(zone=zone)}  At {now} an instance was taken out of service in response to a difference "
+        f"between desired and actual capacity, shrinking the capacity from {before + 1} to {before}.  At {now} "
+        f"instance {instance_id} was selected for termination."
+    )

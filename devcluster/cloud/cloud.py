@@ -160,6 +160,13 @@ class Cloud:
         """Make an instance disappear without notice; its group replaces it. False if there is none."""
         return self._fleet.lose(instance_id)
 
+    def rebalance(self, instance_id: str) -> None:
+        """Let AZRebalance replace an instance, without a word to anybody; KeyError if there is none."""
+        instance = self._fleet.instance(instance_id)
+        if instance is None:
+            raise KeyError(instance_id)
+        self._fleet.rebalance(instance)
+
     def listen(self, listener: Callable[[FleetEvent], None]) -> None:
         """Call `listener` whenever an instance comes into service or is gone; it must not block."""
         self._fleet.listen(listener)

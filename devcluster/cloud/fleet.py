@@ -128,13 +128,28 @@ class Fleet:
         if instance is None:
             return False
         group = self.groups[instance.group]
-        group.last_request = (
-            f"At {timestamp(datetime.now(UTC))} an instance was taken out of service in response to an EC2 "
-            "health check indicating it has been terminated or stopped."
+        group.last_request = activities.failed_health_check()
+        activity = self._activity(
+            group,
+            description=f"Terminating EC2 instance: {instance.instance_id}",
+            cause=group.last_request,
+            zone=instance.zone,
+            subnet_id=instance.subnet_id,
         )
+        activity.succeed()
         self._gone(group, instance)
         self._reconcile_in(self.timings.replace_s, group)
         return True
+
+    def rebalance(self, instance: Instance) -> None:
+        """Let the group's AZRebalance process replace an instance: it ends though the group's desired is as before."""
+        group = self.groups[instance.group]
+        group.last_request = activities.rebalancing(zone=instance.zone)
+        cause = activities.selected_after_rebalancing(
+            zone=instance.zone, instance_id=instance.instance_id, before=len(group.live())
+        )
+        self._begin_termination(group, instance, cause)
+        self._reconcile_in(self.timings.replace_s, group)
 
     def remove(self, group: Group) -> None:
         """Delete a group and all that is in it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from springtide.cluster.groups import FailureClass
+from springtide.cluster.groups import FailureClass, LossCause
 from springtide.cluster.records import PodRecord
 from springtide.planning.plan import PurchaseReason
 
@@ -253,3 +253,18 @@ class SoftTaintLifted(Outcome):
 class SoftTaintFailed(Outcome):
     node: str
     message: str
+
+
+# --- what others did -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLost(Outcome):
+    """An instance left its group although no plan asked for it; `at` is when that was noticed."""
+
+    instance: str
+    node: str
+    """The Node it was; empty when it never was one."""
+    cause: LossCause
+    message: str
+    """The cloud's own words."""

@@ -48,6 +48,36 @@ class LaunchFailure:
     message: str
 
 
+class LossCause(StrEnum):
+    """What took an instance away, other than Springtide; the names are those of AWS where it has one."""
+
+    AZ_REBALANCE = "AZRebalance"
+    HEALTH_CHECK = "HealthCheck"
+    SPOT_INTERRUPTION = "SpotInterruption"
+    REBALANCE_RECOMMENDATION = "RebalanceRecommendation"
+    INSTANCE_REFRESH = "InstanceRefresh"
+    MAX_INSTANCE_LIFETIME = "MaxInstanceLifetime"
+    SCALING_POLICY = "ScalingPolicy"
+    SCHEDULED_ACTION = "ScheduledAction"
+    USER_REQUEST = "UserRequest"
+    TARGET_LOWERED = "TargetLowered"
+    """The group had more instances than its target, for a reason that the cloud does not tell."""
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An instance that left its group although we did not ask for it."""
+
+    instance: str
+    provider_id: str
+    time: datetime
+    """When it was noticed."""
+    cause: LossCause
+    message: str
+    """The cloud's own words, shortened; why there are none if it says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """The imagined fresh node of a group, before DaemonSet pods are put on it."""
@@ -86,6 +116,8 @@ class NodeGroup:
     zones: tuple[str, ...] = ()
     failures: tuple[LaunchFailure, ...] = ()
     """Recent launch failures, newest last."""
+    losses: tuple[Loss, ...] = ()
+    """Of the last minutes, oldest first."""
     interference: tuple[str, ...] = ()
     """What else changes this group, for users: "scaling policy cpu-target", "AZRebalance is active"."""
     read_at: datetime | None = None

@@ -28,6 +28,7 @@ from springtide import __version__
 from springtide.actuation.outcome import (
     CancellationDone,
     EvictionBlocked,
+    InstanceLost,
     Outcome,
     PodEvicted,
     PurchaseAcknowledged,
@@ -164,6 +165,12 @@ class Metrics:
             group,
             registry=registry,
         )
+        self._lost = Counter(
+            "springtide_instances_lost",
+            "Instances that the cloud, or somebody there, took away; by cause.",
+            [*group, "cause"],
+            registry=registry,
+        )
         self._evictions = Counter(
             "springtide_evictions", "Evictions, by result.", [*pool, "result"], registry=registry
         )
@@ -250,6 +257,10 @@ class Metrics:
     @count.register
     def _(self, outcome: RemovalFailed) -> None:
         self._removal_failures.labels(*self._group(outcome), "StepFailed").inc()
+
+    @count.register
+    def _(self, outcome: InstanceLost) -> None:
+        self._lost.labels(*self._group(outcome), outcome.cause.value).inc()
 
     @count.register
     def _(self, outcome: PodEvicted) -> None:

@@ -12,6 +12,7 @@ from springtide.actuation.outcome import (
     CancellationDone,
     CancellationFailed,
     EvictionBlocked,
+    InstanceLost,
     Outcome,
     PodEvicted,
     PurchaseAcknowledged,
@@ -301,3 +302,18 @@ def _(outcome: RemovalFailed) -> Note:
 def _(outcome: SoftTaintFailed) -> Note:
     message = f"could not change the soft taint of node {outcome.node}: {outcome.message}"
     return Note(message=message, reason="ScaleDownFailed", level=logging.WARNING, plan_id=outcome.plan_id)
+
+
+@note_of.register
+def _(outcome: InstanceLost) -> Note:
+    node = f" (node {outcome.node})" if outcome.node else ""
+    return Note(
+        message=f"instance {outcome.instance} of {_group(outcome)}{node} was taken away, not by Springtide: "
+        f"{outcome.cause}: {outcome.message}",
+        reason="InstanceLost",
+        level=logging.WARNING,
+        pool=outcome.pool,
+        node=outcome.node,
+        decides=False,
+        fields={"group": outcome.group, "instance": outcome.instance, "cause": outcome.cause.value},
+    )

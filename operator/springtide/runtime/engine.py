@@ -32,6 +32,7 @@ from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
 from springtide.runtime.degraded.surroundings import Surroundings
+from springtide.runtime.losses import LossNews
 from springtide.runtime.memory import Memories
 from springtide.runtime.observation import observe
 from springtide.runtime.phases import Phases
@@ -120,6 +121,7 @@ class Engine:
         self._timed: set[str] = set()
         """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
         self._newcomers_seen: set[str] = set()
+        self._losses = LossNews()
         self._generations: dict[tuple[str, str], tuple[int, bool]] = {}
         self._released: set[str] = set()
         self._releasing: asyncio.Future[list[tuple[str, ...]]] | None = None
@@ -199,6 +201,8 @@ class Engine:
             # A thread: numpy and HiGHS let go of the interpreter, and the informers go on meanwhile.
             plan = await asyncio.to_thread(self._planner.plan, snapshot)
         self._reporter.planned(plan, snapshot)
+        for loss in self._losses.of(snapshot):
+            self.outcome(loss)
         with phases.of("actuate"):
             await self._actuate(snapshot, plan)
         self._count(causes)

@@ -16,6 +16,7 @@ from springtide.providers.aws.groups import AutoScalingGroup
 from springtide.providers.aws.instance_types import InstanceType, InstanceTypes
 from springtide.providers.aws.interference import ScalingPolicies, interference
 from springtide.providers.aws.launches import Launches
+from springtide.providers.aws.losses import Losses
 from springtide.providers.aws.session import Region
 from springtide.providers.aws.template import build_template, launch_choices, machines_of
 from springtide.providers.base import ProviderError, reason_of
@@ -32,12 +33,14 @@ class RegionListing:
         self,
         region: Region,
         acknowledged: Acknowledged,
+        losses: Losses,
         *,
         cluster_name: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._region = region
         self._acknowledged = acknowledged
+        self._losses = losses
         self._cluster_name = cluster_name
         self._clock = clock
         self._types = InstanceTypes(region, clock=clock)
@@ -53,9 +56,10 @@ class RegionListing:
         groups = {group.name: group for answer in found.values() for group in answer.groups}
         if not groups:
             return {pool.name: self._listing(pool, found[pool.name], {}, read_at=read_at) for pool in pools}
-        _, _, failures = await asyncio.gather(
+        _, _, _, failures = await asyncio.gather(
             self._launches.refresh(group.launch for group in groups.values()),
             self._policies.refresh(),
+            self._losses.refresh(groups.values()),
             self._read_failures(groups.values()),
         )
         self._failures = failures
@@ -106,6 +110,7 @@ class RegionListing:
             template=built.template,
             zones=group.zones,
             failures=self._failures.get(group.name, ()),
+            losses=self._losses.of(group.name),
             interference=interference(group, self._policies.of(group.name)),
             read_at=read_at,
         )
@@ -132,7 +137,9 @@ class RegionListing:
 
     def _details_problems(self) -> Iterable[PoolProblem]:
         """What could not be read beside the groups; the pool goes on, less well informed."""
-        for text in filter(None, (self._policies.problem, self._failures_problem)):
+        for text in dict.fromkeys((self._policies.problem, self._failures_problem, self._losses.problem)):
+            if not text:
+                continue
             yield PoolProblem(
                 reason=Reason.PROVIDER_ERROR, field=FIELD, message=f"{FIELD}: {text}", fatal=False
             )

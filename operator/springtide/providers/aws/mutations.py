@@ -13,6 +13,7 @@ from springtide.cluster.groups import InstanceState
 from springtide.providers.aws.acknowledged import Acknowledged
 from springtide.providers.aws.groups import AutoScalingGroup, read_by_names
 from springtide.providers.aws.iam import Operation
+from springtide.providers.aws.losses import Losses
 from springtide.providers.aws.session import Answer, Region, answered_at
 from springtide.providers.base import (
     AmbiguousError,
@@ -30,9 +31,12 @@ _GONE_STATES = frozenset({"shutting-down", "terminated"})
 class Mutations:
     """Changes to the groups of one region. Those of one group are serialised by the caller."""
 
-    def __init__(self, region: Region, acknowledged: Acknowledged, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, region: Region, acknowledged: Acknowledged, losses: Losses, *, clock: Callable[[], datetime]
+    ) -> None:
         self._region = region
         self._acknowledged = acknowledged
+        self._losses = losses
         self._clock = clock
 
     async def raise_target(self, name: str, *, expected: int, to: int) -> TargetChange:
@@ -92,6 +96,7 @@ class Mutations:
         if group.desired - 1 < group.min_size:
             why = f"would bring Auto Scaling group {group.name} below its minimum of {group.min_size}"
             return TerminateResult(TerminateOutcome.REFUSED, why)
+        self._losses.expect(instance_id)
         try:
             await self._region.call(
                 Operation.TERMINATE_INSTANCE, InstanceId=instance_id, ShouldDecrementDesiredCapacity=True

@@ -12,9 +12,11 @@ from springtide.api.conditions import Reason
 from springtide.api.nodepool import AwsProvider as AwsSpec
 from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import PoolListing
+from springtide.cluster.send_guard import Leave, give_leave
 from springtide.providers.aws.acknowledged import Acknowledged
 from springtide.providers.aws.discovery import spec_of
 from springtide.providers.aws.listing import RegionListing
+from springtide.providers.aws.losses import Losses
 from springtide.providers.aws.mutations import Mutations
 from springtide.providers.aws.session import CallSettings, Region, Regions
 from springtide.providers.base import TargetChange, TerminateResult
@@ -39,11 +41,12 @@ class AwsProvider:
         cluster_name: str,
         settings: CallSettings | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        leave: Leave = give_leave,
     ) -> None:
         """`cluster_name` must stand in the tags that pools discover groups by."""
         self._cluster_name = cluster_name
         self._clock = clock
-        self._regions = Regions(settings=settings or CallSettings())
+        self._regions = Regions(settings=settings or CallSettings(), leave=leave)
         self._in_region: dict[str, _InRegion] = {}
         self._known: dict[str, tuple[AwsSpec, PoolListing]] = {}
 
@@ -98,11 +101,12 @@ class AwsProvider:
         if name not in self._in_region:
             region: Region = self._regions[name]
             acknowledged = Acknowledged(clock=self._clock)
+            losses = Losses(region, clock=self._clock)
             self._in_region[name] = _InRegion(
                 listing=RegionListing(
-                    region, acknowledged, cluster_name=self._cluster_name, clock=self._clock
+                    region, acknowledged, losses, cluster_name=self._cluster_name, clock=self._clock
                 ),
-                mutations=Mutations(region, acknowledged, clock=self._clock),
+                mutations=Mutations(region, acknowledged, losses, clock=self._clock),
             )
         return self._in_region[name]
 

@@ -15,6 +15,7 @@ import aioboto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from springtide.cluster.send_guard import Leave, give_leave
 from springtide.providers.aws.errors import classify
 from springtide.providers.aws.iam import Operation
 from springtide.providers.base import ThrottledError
@@ -47,10 +48,13 @@ class CallSettings:
 class Region:
     """The clients of one region. Every call of every module goes through here; errors come out as ProviderErrors."""
 
-    def __init__(self, name: str, *, session: aioboto3.Session, settings: CallSettings) -> None:
+    def __init__(
+        self, name: str, *, session: aioboto3.Session, settings: CallSettings, leave: Leave = give_leave
+    ) -> None:
         self.name = name
         self._session = session
         self._settings = settings
+        self._leave = leave
         self._reads = TokenBucket(per_second=settings.reads_per_second, burst=settings.reads_burst)
         self._mutations = TokenBucket(
             per_second=settings.mutations_per_second, burst=settings.mutations_burst
@@ -103,7 +107,7 @@ class Region:
         async with self._opening:
             key = (service, mutates)
             if key not in self._clients:
-                self._clients[key] = await self._open.enter_async_context(
+                client = await self._open.enter_async_context(
                     self._session.client(
                         service,
                         region_name=self.name,
@@ -111,7 +115,15 @@ class Region:
                         config=self._config(mutates=mutates),
                     )
                 )
+                if mutates:
+                    # Signed and serialised; the connection is all that is still waited for.
+                    client.meta.events.register("before-send", self._last_look)
+                self._clients[key] = client
             return self._clients[key]
+
+    def _last_look(self, **_: object) -> None:
+        # What it returned would be taken for AWS's answer.
+        self._leave()
 
     def _config(self, *, mutates: bool) -> Config:
         return Config(
@@ -128,14 +140,17 @@ class Region:
 class Regions:
     """All regions in use; each is opened at its first use and kept."""
 
-    def __init__(self, *, settings: CallSettings) -> None:
+    def __init__(self, *, settings: CallSettings, leave: Leave = give_leave) -> None:
         self._settings = settings
+        self._leave = leave
         self._session = aioboto3.Session()
         self._regions: dict[str, Region] = {}
 
     def __getitem__(self, name: str) -> Region:
         if name not in self._regions:
-            self._regions[name] = Region(name, session=self._session, settings=self._settings)
+            self._regions[name] = Region(
+                name, session=self._session, settings=self._settings, leave=self._leave
+            )
         return self._regions[name]
 
     async def aclose(self) -> None:
