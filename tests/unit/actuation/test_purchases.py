@@ -260,3 +260,50 @@ async def test_a_defect_in_a_provider_is_an_outcome() -> None:
     world.cloud.set_failure(CallFails(call=Call.RAISE_TARGET, error=KeyError("oops")))  # type: ignore[arg-type]
     await bought(world, purchase())
     assert world.of(PurchaseFailed)[0].ambiguous
+
+
+# --- written ahead -----------------------------------------------------------------------------------------------
+
+
+async def test_the_cloud_is_asked_only_after_the_purchase_was_written_down() -> None:
+    world = await World().booted()
+    world.log.seconds = 3
+    tasks = world.apply(purchases=(purchase(),))
+    await asyncio.sleep(2)
+    assert world.story() == []
+    assert ("general", "a") in world.actuator.in_flight.purchases
+    await asyncio.wait(tasks)
+    assert world.log.written == [(purchase(),)]
+    assert world.group.target == 5
+
+
+async def test_what_cannot_be_written_down_is_not_bought() -> None:
+    world = await World().booted()
+    world.log.trouble = "403 Forbidden: nodepools/status"
+    await bought(world, purchase())
+    [deferred] = world.of(PurchaseDeferred)
+    assert deferred.fault
+    assert "403 Forbidden" in deferred.message
+    assert world.group.target == 3
+    assert not world.actuator.in_flight.busy
+
+
+async def test_an_api_server_that_hangs_holds_a_purchase_up_only_shortly() -> None:
+    world = await World().booted()
+    world.log.seconds = 3600
+    begun = asyncio.get_running_loop().time()
+    await bought(world, purchase())
+    assert world.of(PurchaseDeferred)
+    assert asyncio.get_running_loop().time() - begun <= world.settings.write_ahead_patience + 0.1
+    assert world.group.target == 3
+
+
+async def test_a_process_that_lost_its_lease_while_writing_buys_nothing() -> None:
+    world = await World().booted()
+    world.log.seconds = 1
+    tasks = world.apply(purchases=(purchase(),))
+    await asyncio.sleep(0.5)
+    world.gate.close("the lease is lost")
+    await asyncio.wait(tasks)
+    assert world.of(PurchaseDeferred)[0].message == "the lease is lost"
+    assert world.group.target == 3

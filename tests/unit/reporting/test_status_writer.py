@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -142,3 +143,67 @@ async def test_the_same_failure_is_told_once_and_again_after_a_success(
     api.error = ApiError(status=403, reason="Forbidden", message="no")
     await write(4)
     assert len(caplog.records) == 2
+
+
+# --- writing now ---------------------------------------------------------------------------------------------------
+
+
+async def write_now(writer: StatusWriter, status: dict[str, Any], *, uid: str = "u") -> None:
+    await writer.write_now("nodepools", "general", uid=uid, resource_version="1", status=status)
+
+
+async def test_what_must_stand_there_is_written_even_if_it_is_not_news(
+    api: Api, writer: StatusWriter
+) -> None:
+    await write(writer, {"a": 1})
+    await write_now(writer, {"a": 1})
+    assert api.patches == 2
+
+
+async def test_a_lost_race_is_resolved_by_reading(api: Api, writer: StatusWriter) -> None:
+    await write(writer, {"a": 1})
+    api.touched_by_somebody()
+    await write_now(writer, {"a": 2})
+    assert api.object["status"]["a"] == 2
+
+
+@pytest.mark.parametrize("error", [ApiUnreachable("cut"), ApiError(status=403)])
+async def test_what_could_not_be_written_now_is_said(
+    api: Api, writer: StatusWriter, error: Exception
+) -> None:
+    api.error = error
+    with pytest.raises(type(error)):
+        await write_now(writer, {"a": 1})
+
+
+async def test_a_pool_made_anew_is_not_written_to_as_the_old_one(api: Api, writer: StatusWriter) -> None:
+    api.object["metadata"] = {"uid": "another", "resourceVersion": "9"}
+    with pytest.raises(ApiError, match="was deleted"):
+        await write_now(writer, {"a": 1})
+    assert "status" not in api.object
+
+
+async def test_after_a_lost_answer_the_next_status_is_written_whatever_it_says(
+    api: Api, writer: StatusWriter
+) -> None:
+    await write(writer, {"a": 1})
+    api.error = ApiUnreachable("cut")
+    with pytest.raises(ApiUnreachable):
+        await write_now(writer, {"a": 2})
+    api.error = None
+    api.object["status"] = {"a": 2}
+    assert await write(writer, {"a": 1})
+    assert api.object["status"]["a"] == 1
+
+
+async def test_writers_of_one_object_take_turns(writer: StatusWriter) -> None:
+    order: list[str] = []
+
+    async def turn(name: str) -> None:
+        async with writer.exclusive("nodepools", "u"):
+            order.append(f"{name} in")
+            await asyncio.sleep(0)
+            order.append(f"{name} out")
+
+    await asyncio.gather(turn("report"), turn("purchase"))
+    assert order == ["report in", "report out", "purchase in", "purchase out"]
