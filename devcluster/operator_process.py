@@ -25,6 +25,8 @@ from devcluster.process import TETHER
 NAMESPACE = "springtide-system"
 SERVICE_ACCOUNT = "springtide"
 START_TIMEOUT = 60.0
+PROGRAM = ("-m", "springtide.cli.main")
+"""Arguments of Python that make it `springtide`."""
 STOP_TIMEOUT = 10.0
 
 _PERMISSIONS = ("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
@@ -41,8 +43,10 @@ async def install(api: Api, repository: Path) -> None:
     await api.apply_all(manifest for manifest in shipped if manifest["kind"] in _PERMISSIONS)
 
 
-async def operator_kubeconfig(api: Api, *, server: str, ca_path: Path, folder: Path) -> Path:
-    """Write a kubeconfig with a token of the operator's ServiceAccount."""
+async def operator_kubeconfig(
+    api: Api, *, server: str, ca_path: Path, folder: Path, name: str = "operator"
+) -> Path:
+    """Write `<name>.kubeconfig` with a token of the operator's ServiceAccount."""
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
@@ -50,7 +54,7 @@ async def operator_kubeconfig(api: Api, *, server: str, ca_path: Path, folder: P
     }
     path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{SERVICE_ACCOUNT}/token"
     token = (await api.post(path, request))["status"]["token"]
-    kubeconfig = folder / "operator.kubeconfig"
+    kubeconfig = folder / f"{name}.kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server, ca_path, token)))
     return kubeconfig
 
@@ -84,10 +88,11 @@ class OperatorProcess:
         log: Path,
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> OperatorProcess:
-        """Start `springtide run` and wait until it watches. Raises OperatorEnded."""
+        """Start `springtide run` and wait until it watches; `program` may wrap it. Raises OperatorEnded."""
         tether = (sys.executable, "-P", str(TETHER), str(os.getpid()))
-        command = (*tether, sys.executable, "-m", "springtide.cli.main", "run")
+        command = (*tether, sys.executable, *program, "run")
         fixed = (f"--kubeconfig={kubeconfig}", "--http-address=127.0.0.1:0")
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(

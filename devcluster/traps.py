@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -67,10 +67,15 @@ class Trap(Generic[R]):
 
 
 class Traps(Generic[R]):
-    """The traps set on one way."""
+    """The traps set on one way, and those who look on."""
 
     def __init__(self) -> None:
         self._traps: list[Trap[R]] = []
+        self._onlookers: list[Callable[[R], Awaitable[None]]] = []
+
+    def look_on(self, onlooker: Callable[[R], Awaitable[None]]) -> None:
+        """Show every request to `onlooker` before anything is done; it waits until the onlooker has seen enough."""
+        self._onlookers.append(onlooker)
 
     def set(self, matches: Callable[[R], bool], *, moment: Moment = Moment.BEFORE, nth: int = 1) -> Trap[R]:
         """Catch the nth request that matches from now on; AFTER counts only those that were accepted."""
@@ -79,13 +84,17 @@ class Traps(Generic[R]):
         return trap
 
     def clear(self) -> None:
-        """Take all traps away; what they hold goes on."""
+        """Take all traps and onlookers away; what is held goes on."""
         for trap in self._traps:
             trap.let_go()
         self._traps.clear()
+        self._onlookers.clear()
 
     async def pass_by(self, moment: Moment, request: R) -> bool:
         """Let a request pass all traps; False when one of them drops it."""
+        if moment is Moment.BEFORE:
+            for onlooker in tuple(self._onlookers):
+                await onlooker(request)
         for trap in tuple(self._traps):
             if not await trap.pass_by(moment, request):
                 return False

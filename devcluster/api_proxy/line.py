@@ -56,7 +56,9 @@ class Line:
             self._reset_all()
 
     def heal(self) -> None:
-        """New connections work again; those from before are reset."""
+        """New connections work again; those from before are reset. Nothing happens to a line that is whole."""
+        if self._cut is None:
+            return
         self._cut = None
         self._reset_all()
         self._whole.set()

@@ -132,10 +132,13 @@ class ApiProxy:
             raise _ConnectionBroken
         if request.is_watch:
             return await self._watch(http, request, since)
-        exchange, answer = await self._ask(http, request)
-        if exchange.accepted and not await self.traps.pass_by(Moment.AFTER, request):
-            raise _ConnectionBroken
-        if fault is Fault.ANSWER_LOST or not self._line.survived(since):
+        exchange = self.record.passed_on(request)
+        try:
+            answer = await self._ask(http, request, exchange)
+            goes_on = not exchange.accepted or await self.traps.pass_by(Moment.AFTER, request)
+        finally:
+            exchange.answered = True
+        if not goes_on or fault is Fault.ANSWER_LOST or not self._line.survived(since):
             raise _ConnectionBroken
         return _refusal(REFUSALS[fault]) if fault is Fault.TIMEOUT else answer
 
@@ -145,14 +148,11 @@ class ApiProxy:
         if fault is Fault.RESET:
             raise _ConnectionBroken
 
-    async def _ask(self, http: web.BaseRequest, request: ApiRequest) -> tuple[Exchange, web.Response]:
-        exchange = self.record.passed_on(request)
+    async def _ask(self, http: web.BaseRequest, request: ApiRequest, exchange: Exchange) -> web.Response:
         async with self._forward(http, request) as response:
             body = await response.read()
             exchange.status = response.status
-            return exchange, web.Response(
-                status=response.status, body=body, headers=_end_to_end(response.headers)
-            )
+            return web.Response(status=response.status, body=body, headers=_end_to_end(response.headers))
 
     @contextlib.asynccontextmanager
     async def _forward(

@@ -55,6 +55,9 @@ class Exchange:
     status: int | None = None
     """The API server's, not what the client was told; None while there is none, or when the client went away first."""
 
+    answered: bool = False
+    """Whether all is over for the client: it has its answer, or its connection is gone."""
+
     @property
     def accepted(self) -> bool:
         return self.status is not None and self.status < 400
@@ -86,6 +89,11 @@ class Record:
     def accepted(self, matches: Callable[[ApiRequest], bool]) -> list[Exchange]:
         """The matching ones that the API server accepted."""
         return [each for each in self._exchanges if each.accepted and matches(each.request)]
+
+    @property
+    def unanswered(self) -> int:
+        """Those that the API server, or one who holds them here after their effect, has not answered."""
+        return sum(not each.answered for each in self._exchanges)
 
     def clear(self) -> None:
         """Forget all."""

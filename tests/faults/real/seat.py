@@ -1,0 +1,69 @@
+"""Where an operator sits: a network to the API server of its own, through the fault proxy, and AWS keys of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster.api_proxy import ApiProxy
+from devcluster.cloud import Call
+from devcluster.operator_process import PROGRAM, OperatorProcess, operator_kubeconfig
+from tests.e2e.world import QUICK, World, unique
+
+
+@dataclass
+class Seat:
+    """One after the other, operators may sit here."""
+
+    world: World
+    name: str
+    proxy: ApiProxy
+    kubeconfig: Path
+    operator: OperatorProcess | None = None
+
+    @property
+    def access_key(self) -> str:
+        """By which the cloud's calls are told apart."""
+        return f"AKIASEAT{self.name.upper():A<12}"
+
+    async def start(self, *flags: str, program: Sequence[str] = PROGRAM) -> OperatorProcess:
+        """Start an operator here; it is ready when it serves its probes."""
+        self.operator = await OperatorProcess.start(
+            kubeconfig=self.kubeconfig,
+            log=self.world.logs / f"{unique(f'operator-{self.name}')}.log",
+            flags=(*QUICK, *flags),
+            environment=self.world.cloud.environment(self.access_key),
+            program=program,
+        )
+        return self.operator
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is tidied up."""
+        assert self.operator is not None, "nobody sits here"
+        self.operator.check()
+        await self.operator.kill()
+
+    def cloud_mutations(self) -> list[Call]:
+        """The mutating calls that the cloud received from here, refused ones included."""
+        return [call for call in self.world.cloud.calls.mutations if call.access_key == self.access_key]
+
+
+@contextlib.asynccontextmanager
+async def open_seat(world: World, name: str) -> AsyncIterator[Seat]:
+    """A seat, empty at first and in the end."""
+    control_plane = world.control_plane
+    async with ApiProxy(server=control_plane.server, ca_path=control_plane.ca_path) as proxy:
+        kubeconfig = await operator_kubeconfig(
+            world.api, server=proxy.url, ca_path=control_plane.ca_path, folder=world.logs, name=unique(name)
+        )
+        seat = Seat(world=world, name=name, proxy=proxy, kubeconfig=kubeconfig)
+        try:
+            yield seat
+        finally:
+            if seat.operator is not None:
+                # Whatever a test left of the network: a SIGTERM must be able to do its work.
+                proxy.traps.clear()
+                proxy.heal()
+                await seat.operator.stop()
