@@ -26,6 +26,7 @@ from springtide.cluster.api_errors import (
     NoAccess,
     error_from_answer,
 )
+from springtide.cluster.send_guard import Leave, give_leave, guarded
 
 __all__ = [
     "APPLY_PATCH",
@@ -58,8 +59,10 @@ Body = Mapping[str, Any] | list[Any] | bytes
 class KubeClient:
     """One API server, reached with one identity. Use as an async context manager, or call close()."""
 
-    def __init__(self, load_access: AccessLoader, *, user_agent: str = "") -> None:
+    def __init__(self, load_access: AccessLoader, *, user_agent: str = "", leave: Leave = give_leave) -> None:
+        """`leave` is asked right before the bytes of a POST, PUT, PATCH or DELETE are sent; it may raise."""
         self._load_access = load_access
+        self._leave = leave
         self._user_agent = user_agent or f"springtide/{_version()}"
         self._access: Access | None = None
         self._access_read_at = 0.0
@@ -300,6 +303,7 @@ class KubeClient:
             # Environment proxies and netrc stay out: a kubeconfig says proxy-url where one is needed, and
             # netrc credentials collide with our Authorization header.
             trust_env=False,
+            trace_configs=[guarded(self._leave)],
             read_bufsize=2**20,
         )
 

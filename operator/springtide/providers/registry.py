@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
 
+from springtide.cluster.send_guard import Leave, give_leave
 from springtide.providers.base import Provider
 
 ENTRY_POINTS = "springtide.providers"
@@ -20,6 +21,8 @@ class ProviderSettings:
     cluster_name: str = ""
     """Name of this cluster: groups found by tags must carry it."""
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    leave: Leave = give_leave
+    """To be asked right before the bytes of a mutation are sent; what it raises must reach the caller as it is."""
 
 
 Factory = Callable[[ProviderSettings], Provider]
@@ -70,7 +73,7 @@ def _aws(settings: ProviderSettings) -> Provider:
     # Imported only here: the SDK is an optional extra, and costs a second.
     from springtide.providers.aws.provider import AwsProvider
 
-    return AwsProvider(cluster_name=settings.cluster_name, clock=settings.clock)
+    return AwsProvider(cluster_name=settings.cluster_name, clock=settings.clock, leave=settings.leave)
 
 
 def _simulated(settings: ProviderSettings) -> Provider:

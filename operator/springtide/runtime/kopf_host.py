@@ -16,6 +16,7 @@ import aiohttp
 import kopf
 
 from springtide.cluster.access import AccessLoader
+from springtide.cluster.send_guard import Leave, give_leave, guarded
 
 FINALIZER: Final = "springtide.dev/cleanup"
 START_TIMEOUT_SECONDS: Final = 30.0
@@ -52,14 +53,16 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.process.ultimate_exiting_timeout = None
 
 
-def session_login(load_access: AccessLoader) -> Any:
+def session_login(load_access: AccessLoader, leave: Leave = give_leave) -> Any:
     """A login handler that gives kopf a session of its own (kopf closes it in the end) with our credentials."""
 
     async def login(**_: Any) -> kopf.AiohttpSession:
         access = await load_access()
         headers = {"Authorization": access.authorization} if access.authorization else {}
         connector = aiohttp.TCPConnector(ssl=access.ssl_context if access.ssl_context is not None else True)
-        session = aiohttp.ClientSession(headers=headers, connector=connector, proxy=access.proxy)
+        session = aiohttp.ClientSession(
+            headers=headers, connector=connector, proxy=access.proxy, trace_configs=[guarded(leave)]
+        )
         return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
 
     return login
@@ -71,17 +74,19 @@ async def hosted(
     *,
     load_access: AccessLoader,
     memo: object,
+    leave: Leave = give_leave,
     listen: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[asyncio.Future[None]]:
     """Run kopf until the context ends; the yielded future ends when kopf does so by itself (an error).
 
     kopf.operator() would wait 5 s for every task started after it, ours included; its tasks are run here instead.
+    `leave` is asked before kopf changes anything (its finalizers, its marks of progress).
     `listen` installs the signal handlers of the process: kopf has just replaced them by its own, which would end kopf
     and nothing else.
     """
     settings = kopf.OperatorSettings()
     configure(settings)
-    kopf.on.login(id="springtide-login", registry=registry)(session_login(load_access))
+    kopf.on.login(id="springtide-login", registry=registry)(session_login(load_access, leave))
     ready = asyncio.Event()
     tasks = await kopf.spawn_tasks(
         registry=registry,
