@@ -9,7 +9,16 @@ from pydantic import Field
 
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
-from springtide.api.scalars import AnyInteger, Count, LongText, MicroTime, Quantity, ShortText, Time, list_map
+from springtide.api.scalars import (
+    AnyInteger,
+    Figure,
+    LongText,
+    MicroTime,
+    Quantity,
+    ShortText,
+    Time,
+    list_map,
+)
 from springtide.api.settings import Mode, ScaleDownOverrides, ScaleUpOverrides
 
 MAX_GROUPS: Final = 256
@@ -42,41 +51,41 @@ class ScaleDownState(StrEnum):
 class PoolSize(ApiModel):
     """Size of the pool over all its node groups."""
 
-    target: Count = 0
+    target: Figure = 0
     """Nodes asked from the cloud."""
-    min: Count = 0
+    min: Figure = 0
     """Fewest nodes, after the groups' own bounds."""
-    max: Count = 0
+    max: Figure = 0
     """Most nodes, after the groups' own bounds."""
 
 
 class NodeCounts(ApiModel):
     """The pool's nodes by what they are; each is counted in exactly one of these, except registered."""
 
-    registered: Count = 0
+    registered: Figure = 0
     """Nodes that exist in Kubernetes."""
-    ready: Count = 0
+    ready: Figure = 0
     """Registered, started and ready."""
-    unready: Count = 0
+    unready: Figure = 0
     """Registered and started once, not ready now."""
-    not_started: Count = 0
+    not_started: Figure = 0
     """Registered, not ready yet, still within maxNodeStartupTime."""
-    long_not_started: Count = 0
+    long_not_started: Figure = 0
     """Registered, never ready, longer than maxNodeStartupTime."""
-    unregistered: Count = 0
+    unregistered: Figure = 0
     """Instances that are not in Kubernetes yet, still within maxNodeProvisionTime."""
-    long_unregistered: Count = 0
+    long_unregistered: Figure = 0
     """Instances that are not in Kubernetes, longer than maxNodeProvisionTime."""
-    being_deleted: Count = 0
+    being_deleted: Figure = 0
     """Nodes being removed."""
 
 
 class Utilization(ApiModel):
     """What is requested by pods, in percent of what the pool's ready nodes have allocatable."""
 
-    cpu: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    cpu: Figure = 0
     """CPU, in percent."""
-    memory: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    memory: Figure = 0
     """Memory, in percent."""
 
 
@@ -87,7 +96,7 @@ class GroupBackoff(ApiModel):
     """When it is tried again."""
     reason: ShortText
     """What failed, e.g. OutOfCapacity, QuotaExceeded, ProvisionTimeout."""
-    failures: Count = 1
+    failures: Figure = 1
     """Failures in a row; each doubles the wait."""
     last_failure_time: Time | None = None
     """When the last purchase failed; the wait is reset some time after."""
@@ -104,14 +113,14 @@ class GroupRequest(ApiModel):
 
     since: Time
     """When it was written; the call followed at once."""
-    from_: Count = Field(alias="from")
+    from_: Figure = Field(alias="from")
     """Target before."""
-    to: Count
+    to: Figure
     """Target asked for. A successor that reads this target, or more, takes the nodes for its own; one that reads
     the target before forgets the request and decides anew."""
-    awaited: Count = 0
+    awaited: Figure = 0
     """Nodes of an earlier purchase that had not come yet."""
-    registered: Count = 0
+    registered: Figure = 0
     """Nodes the group had in Kubernetes then."""
     plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
     """The plan that decided it."""
@@ -124,12 +133,12 @@ class GroupPurchase(ApiModel):
 
     since: Time
     """When the target was last raised."""
-    from_: Count = Field(alias="from")
+    from_: Figure = Field(alias="from")
     """Target before."""
-    to: Count
+    to: Figure
     """Target asked for."""
 
-    registered: Count = 0
+    registered: Figure = 0
     """Nodes the group had in Kubernetes when it was made; what it has more is what has arrived since."""
     plan_id: Annotated[str | None, Field(max_length=64)] = Field(default=None, alias="planID")
     """The plan that decided it; the same id is in events, logs and lastDecision."""
@@ -153,15 +162,15 @@ class GroupStatus(ApiModel):
     """The cloud's name of the group, e.g. that of the Auto Scaling group."""
     zones: Annotated[tuple[ShortText, ...], Field(max_length=32)] = ()
     """Zones it has nodes in."""
-    target: Count = 0
+    target: Figure = 0
     """Nodes asked from the cloud."""
-    min: Count = 0
+    min: Figure = 0
     """The group's own minimum."""
-    max: Count = 0
+    max: Figure = 0
     """The group's own maximum."""
-    ready: Count = 0
+    ready: Figure = 0
     """Ready nodes."""
-    unfulfilled: Count = 0
+    unfulfilled: Figure = 0
     """Nodes asked for that no instance stands for yet."""
     request: GroupRequest | None = None
     """What the cloud is being asked for right now, or was when the operator stopped; gone with the answer."""
@@ -187,9 +196,9 @@ class ScaleUpStatus(ApiModel):
     state: ScaleUpState = ScaleUpState.NO_ACTIVITY
     """NoActivity; InProgress: nodes are on their way; Backoff: every group backs off; Unhealthy: too many
     unready nodes."""
-    from_: Count | None = Field(default=None, alias="from")
+    from_: Figure | None = Field(default=None, alias="from")
     """Target before the last purchase."""
-    to: Count | None = None
+    to: Figure | None = None
     """Target after the last purchase."""
     reason: LongText | None = None
     """Why it was made, or why none is."""
@@ -204,7 +213,7 @@ class Candidate(ApiModel):
     """Name of the node."""
     since: Time | None = None
     """Unneeded since; absent while something blocks it."""
-    utilization_percent: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    utilization_percent: Figure = 0
     """The larger of requested CPU and memory (GPUs on a GPU node), in percent of what is allocatable."""
     blocked_by: LongText | None = None
     """Why it cannot be removed: the pod and the rule, or the delay that has not passed."""
@@ -215,7 +224,7 @@ class ScaleDownStatus(ApiModel):
 
     state: ScaleDownState = ScaleDownState.NO_CANDIDATES
     """NoCandidates; CandidatesPresent: some nodes are unneeded; InProgress: nodes are being removed."""
-    candidate_count: Count = 0
+    candidate_count: Figure = 0
     """How many nodes are unneeded."""
     candidates: Annotated[
         tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES, json_schema_extra=list_map("node"))
@@ -255,9 +264,9 @@ class EffectiveSettings(ApiModel):
     """The metadata.generation of the policy they come from."""
     mode: Mode | None = None
     """The stricter of the pool's and the policy's mode."""
-    min_size: Count | None = None
+    min_size: Figure | None = None
     """Fewest nodes in the pool, after the groups' own bounds."""
-    max_size: Count | None = None
+    max_size: Figure | None = None
     """Most nodes in the pool, after the groups' own bounds."""
     scale_up: ScaleUpOverrides | None = None
     """When and how nodes are bought."""

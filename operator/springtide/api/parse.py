@@ -3,7 +3,7 @@ exception."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -44,7 +44,14 @@ def parse_policy(obj: Mapping[str, Any]) -> AutoscalerPolicy | InvalidResource:
     return _parse(AutoscalerPolicy, obj)
 
 
+MAX_DEPTH: Final = 32
+"""Levels of objects and lists: what our models have, three times over. Python itself gives up at some hundred."""
+
+
 def _parse(model: type[_Resource], obj: Mapping[str, Any]) -> _Resource | InvalidResource:
+    deepest = _too_deep(obj)
+    if deepest is not None:
+        return _invalid(model, obj, (Problem(deepest, "is nested too deeply", "remove it"),))
     written = _without_nulls(obj)
     try:
         resource = model.model_validate(written)
@@ -58,6 +65,22 @@ def _parse(model: type[_Resource], obj: Mapping[str, Any]) -> _Resource | Invali
         )
     broken = tuple(broken_rules(getattr(resource, "spec"), path="spec"))  # noqa: B009
     return _invalid(model, obj, broken) if broken else resource
+
+
+def _too_deep(obj: object) -> str | None:
+    """The first field of the resource below which it is nested deeper than any of ours; None: nowhere."""
+    inside = [((), obj)]
+    for _ in range(MAX_DEPTH):
+        inside = [(path or (key,), item) for path, value in inside for key, item in _items(value)]
+        if not inside:
+            return None
+    return _path(inside[0][0])
+
+
+def _items(value: object) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def _without_nulls(value: Any) -> Any:

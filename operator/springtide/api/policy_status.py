@@ -9,21 +9,21 @@ from pydantic import Field
 from springtide.api.budgets import MAX_BUDGETS
 from springtide.api.conditions import ConditionList
 from springtide.api.model import ApiModel
-from springtide.api.scalars import AnyInteger, Count, Duration, LongText, Quantity, Time, list_map
+from springtide.api.scalars import AnyInteger, Duration, Figure, LongText, Quantity, Time, list_map
 
 
 class PoolCounts(ApiModel):
     """The NodePools that refer to the policy, by what they are."""
 
-    total: Count = 0
+    total: Figure = 0
     """All of them."""
-    ready: Count = 0
+    ready: Figure = 0
     """Those with Ready=True."""
-    active: Count = 0
+    active: Figure = 0
     """Those in force as Active."""
-    dry_run: Count = 0
+    dry_run: Figure = 0
     """Those in force as DryRun."""
-    paused: Count = 0
+    paused: Figure = 0
     """Those in force as Paused."""
 
 
@@ -38,7 +38,7 @@ class PassReport(ApiModel):
     """How long it took."""
     phases: Annotated[dict[str, Duration], Field(max_length=16)] = Field(default_factory=dict)
     """How long each phase took: snapshot, plan, actuate, report."""
-    pending_pods: Count = 0
+    pending_pods: Figure = 0
     """Pods that waited for a place."""
     summary: LongText | None = None
     """What was decided, in one line with its numbers."""
@@ -63,7 +63,7 @@ class StuckPods(ApiModel):
 
     pod: Annotated[str, Field(max_length=317)]
     """One of them, as namespace/name."""
-    count: Count = 1
+    count: Figure = 1
     """How many they are."""
     reason: LongText
     """What each node group says, and which group comes nearest if what were changed."""
@@ -76,9 +76,9 @@ class BudgetReport(ApiModel):
     """The budget's name."""
     open: bool = True
     """Whether its window is open; a budget without a schedule always is."""
-    allowed: Count | None = None
+    allowed: Figure | None = None
     """Most nodes that it lets be out of service at the same time; absent: it sets no bound now."""
-    in_use: Count = 0
+    in_use: Figure = 0
     """Nodes of the policy's pools that are out of service: being removed, or unready."""
     until: Time | None = None
     """When its window closes or opens next; absent: never, or not within a year or so."""

@@ -133,6 +133,16 @@ Quantity = Annotated[
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 """How many of something: 0 to a million."""
+
+
+def _within_bounds(value: object) -> object:
+    return min(max(value, 0), MAX_FIGURE) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+MAX_FIGURE: Final = 1_000_000
+Figure = Annotated[int, BeforeValidator(_within_bounds), Field(strict=True, ge=0, le=MAX_FIGURE)]
+"""A number in a status: what is beyond the bounds is shown as the bound, rather than not at all. Sums of what users
+may write (the sizes of several groups, requests by allocatable) know no bounds."""
 PositiveCount = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
 Priority = Annotated[int, Field(strict=True, ge=-2_147_483_648, le=1_000_000_000)]

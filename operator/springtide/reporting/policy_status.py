@@ -80,7 +80,7 @@ def _cost(cost: PlannedCost | None, before: CostReport | None) -> CostReport | N
     return CostReport(
         planned=price(cost.planned),
         lower_bound=price(cost.lower_bound),
-        gap_percent=math.ceil(cost.gap * 100 - _ROUNDING),
+        gap_percent=min(100, max(0, math.ceil(cost.gap * 100 - _ROUNDING))),
     )
 
 
@@ -137,9 +137,7 @@ def _conditions(policy: PolicyView, facts: PassFacts, before: Iterable[Condition
     )
 
 
-def _degraded(
-    policy: PolicyView, facts: PassFacts, before: tuple[Condition, ...]
-) -> tuple[Condition, ...]:
+def _degraded(policy: PolicyView, facts: PassFacts, before: tuple[Condition, ...]) -> tuple[Condition, ...]:
     """What is wrong with all around, whatever the pools."""
     told = told_of(facts.plan.degradations)
     return set_condition(

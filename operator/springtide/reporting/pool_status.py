@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,9 @@ from springtide.planning.plan import GroupPlan, NodeVerdict, PoolPlan
 from springtide.reporting import phrases
 
 MESSAGE_LIMIT: Final = 1024
+_BEYOND_MONEY: Final = 1e15
+_LARGEST_QUANTITY: Final = 9e99
+"""Whose exponent still has two digits, as our schema of quantities wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,9 @@ def _effective_while_unread(facts: PoolFacts, before: EffectiveSettings | None) 
 
 
 def price(amount: float) -> str:
-    """A price an hour as a quantity, to a hundredth of a cent."""
+    """A price an hour as a quantity, to a hundredth of a cent; beyond what anybody pays, its order of magnitude."""
+    if amount >= _BEYOND_MONEY or math.isnan(amount):
+        return f"{min(amount, _LARGEST_QUANTITY):.0e}" if amount >= _BEYOND_MONEY else "0"
     return f"{amount:.4f}".rstrip("0").rstrip(".")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from springtide.actuation.outcome import CancellationDone, Outcome, PurchaseFailed, PurchaseRefused
 from springtide.api.conditions import Condition, ConditionType, Reason, set_condition
@@ -164,13 +164,22 @@ class Reporter:
     async def _write_all(self, report: PassReport) -> None:
         limit = asyncio.Semaphore(PARALLEL_WRITES)
         conditions = {view.name: self._conditions(view, report) for view in report.snapshot.pools}
+        writes = {
+            **{
+                f"NodePool {v.name}": self._write_pool(limit, v, report, conditions[v.name])
+                for v in report.snapshot.pools
+            },
+            **{
+                f"NodePool {i.name}": self._write_invalid_pool(limit, i, report) for i in report.invalid_pools
+            },
+            **{
+                f"AutoscalerPolicy {p.name}": self._write_policy(limit, p, report, conditions)
+                for p in report.policies
+            },
+        }
         async with asyncio.TaskGroup() as group:
-            for view in report.snapshot.pools:
-                group.create_task(self._write_pool(limit, view, report, conditions[view.name]))
-            for invalid in report.invalid_pools:
-                group.create_task(self._write_invalid_pool(limit, invalid, report))
-            for policy in report.policies:
-                group.create_task(self._write_policy(limit, policy, report, conditions))
+            for subject, write in writes.items():
+                group.create_task(_apart(write, subject))
 
     async def _write_pool(
         self,
@@ -295,6 +304,14 @@ class Reporter:
         return pool_conditions(
             before, view, plan, listing, now=report.plan.now, degradations=report.plan.degradations
         )
+
+
+async def _apart(write: Coroutine[Any, Any, None], subject: str) -> None:
+    """A status that cannot be made is a bug, but one of this object alone: the others are written, the operator lives."""
+    try:
+        await write
+    except Exception:
+        logger.exception("the status of %s cannot be written", subject)
 
 
 def _ever_listed(listing: PoolListing | None) -> bool:

@@ -41,6 +41,10 @@ from springtide.scheduling.relations.questions import (
 )
 
 
+HEAVIEST = 2**32
+"""Weight of a pod that asks for more than any machine has: its share of a cell's load must not overflow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Groups whose new nodes lie in the same domain of every topology key that is asked for."""
@@ -177,7 +181,8 @@ class _Allotter:
             by_key = self._repelling.setdefault(self._knows.number(anti_affinity_question(term)), {})
             by_key[term.topology_key] = by_key.get(term.topology_key, self._nothing()) + shares
         # A cpu weighs as much as 4 GiB: only to keep cells even.
-        self._load += shares * (1 + shape.requests.get("cpu", 0) + (shape.requests.get("memory", 0) >> 22))
+        weight = 1 + shape.requests.get("cpu", 0) + (shape.requests.get("memory", 0) >> 22)
+        self._load += shares * min(weight, HEAVIEST)
 
     def _of(self, question: int) -> IntArray:
         """(cells,) Planned pods that a question means."""
