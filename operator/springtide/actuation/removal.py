@@ -41,6 +41,7 @@ from springtide.actuation.taints import (
     undo_removal,
 )
 from springtide.actuation.terminations import InstanceFate
+from springtide.actuation.waves import patience_seconds
 from springtide.api.settings import ScaleDownSettings
 from springtide.cluster.api_errors import ApiError
 from springtide.planning.plan import Removal
@@ -61,6 +62,7 @@ def new_record(
     steps_seconds = (
         settings.conflict_patience
         + settings.delay_after_taint
+        + patience_seconds(removal.pods_to_evict, most=rules.max_graceful_termination)
         + max(graces, default=0)
         + settings.termination_slack
         + settings.delay_deletion_timeout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -186,3 +187,133 @@ async def test_so_many_evictions_are_asked_for_at_a_time(budgets: list[Disruptio
 
     assert await asyncio.gather(*map(drain, "abc")) == [None, None, None]
     assert nodes.most == most
+
+
+# --- priorities --------------------------------------------------------------------------------------------------
+
+
+def prioritised(name: str, priority: int, **fields: Any) -> PodRecord:
+    return pod(name, priority=priority, **fields)
+
+
+async def test_lower_priorities_go_first_and_higher_ones_wait_until_they_are_gone() -> None:
+    drain = Drain(
+        prioritised("dns", 2000), prioritised("db", 10), prioritised("web-1", 0), prioritised("web-2", 0)
+    )
+    left: list[set[str]] = []
+    drain.nodes.watch = lambda: left.append({each.name for _, each in drain.nodes.pods.values()})
+    assert await drain.run() is None
+    assert [name for name, _ in drain.nodes.evictions] == ["web-1", "web-2", "db", "dns"]
+    assert left[2:] == [{"db", "dns"}, {"dns"}]
+
+
+async def test_pods_that_end_slowly_hold_up_higher_priorities_no_longer_than_their_grace() -> None:
+    slow = prioritised("web", 0, termination_grace_seconds=60)
+    drain = Drain(slow, prioritised("db", 10))
+    drain.nodes.stubborn.add("web")
+    begun = asyncio.get_running_loop().time()
+    asked: list[float] = []
+    drain.nodes.watch = lambda: asked.append(asyncio.get_running_loop().time() - begun)
+    left = await drain.run()
+    assert left is not None
+    assert (left.pod.name, left.evicted) == ("web", True)
+    assert asked[1] == pytest.approx(60, abs=3)
+
+
+async def test_many_priorities_wait_no_longer_than_the_longest_grace_altogether() -> None:
+    pods = [prioritised(f"p{number}", number, termination_grace_seconds=600) for number in range(10)]
+    drain = Drain(*pods)
+    drain.nodes.stubborn.update(each.name for each in pods)
+    begun = asyncio.get_running_loop().time()
+    asked: list[float] = []
+    drain.nodes.watch = lambda: asked.append(asyncio.get_running_loop().time() - begun)
+    await drain.run(replace(LIMITS, max_grace=timedelta(minutes=5)))
+    assert len(asked) == 10
+    assert max(asked) < 310
+
+
+async def test_a_pod_that_waits_for_its_budget_does_not_hold_up_higher_priorities() -> None:
+    drain = Drain(prioritised("web", 0), prioritised("db", 10))
+    drain.nodes.fail("evict", blocked_by_budget(), times=3)
+    begun = asyncio.get_running_loop().time()
+    assert await drain.run() is None
+    assert asyncio.get_running_loop().time() - begun < 15
+
+
+async def test_when_one_will_not_go_those_of_higher_priority_are_not_asked() -> None:
+    drain = Drain(prioritised("web", 0), prioritised("db", 10))
+    drain.nodes.fail("evict", ApiError(status=403, reason="Forbidden", message="no"), times=1000)
+    left = await drain.run()
+    assert left is not None
+    assert left.pod.name == "web"
+    assert drain.nodes.calls.count("evict") == 1
+
+
+# --- several nodes under one budget ------------------------------------------------------------------------------
+
+
+class Tight(FakeNodes):
+    """A cloud of pods whose budget allows one of them to be away, for so many seconds until its successor is ready."""
+
+    def __init__(self, *, successor_takes: float) -> None:
+        super().__init__(Pauses())
+        self.away = 0
+        self._takes = successor_takes
+
+    async def evict(self, pod: PodRecord, *, grace_seconds: int) -> None:
+        if self.away:
+            self.calls.append("evict")
+            raise blocked_by_budget()
+        self.away += 1
+        await super().evict(pod, grace_seconds=grace_seconds)
+        asyncio.get_running_loop().call_later(self._takes, self._ready)
+
+    def _ready(self) -> None:
+        self.away -= 1
+
+
+async def drains_of_two_nodes(*, pods: int, successor_takes: float) -> tuple[Tight, list[NotEvicted | None]]:
+    nodes = Tight(successor_takes=successor_takes)
+    evictor = Evictor(nodes, fence=Fence(MutationGate.always_open()), settings=ActuationSettings())
+    limits = replace(LIMITS, budgets=BudgetIndex([budget(1)]))
+    witness = EvictionWitness(evicted=lambda pod, grace: None, blocked=lambda pod, message, rest: None)
+    residents = {name: [pod(f"{name}-{number}") for number in range(pods)] for name in ("a", "b")}
+    for name, there in residents.items():
+        for each in there:
+            nodes.land(name, each)
+    drains = [evictor.drain(name, there, limits=limits, witness=witness) for name, there in residents.items()]
+    return nodes, await asyncio.gather(*drains)
+
+
+async def test_two_nodes_that_share_a_short_budget_go_one_after_the_other() -> None:
+    nodes, left = await drains_of_two_nodes(pods=3, successor_takes=8)
+    assert left == [None, None]
+    order = [name[0] for name, _ in nodes.evictions]
+    assert order in ([*"aaabbb"], [*"bbbaaa"])
+
+
+async def test_when_the_time_is_too_short_for_both_one_goes_all_the_same() -> None:
+    """Each by itself would take a minute and a half of its two; shared, neither would be empty in time."""
+    nodes, left = await drains_of_two_nodes(pods=6, successor_takes=18)
+    assert left.count(None) == 1
+    assert len(nodes.evictions) <= 7
+
+
+async def test_who_waits_for_its_turn_says_so() -> None:
+    _, left = await drains_of_two_nodes(pods=6, successor_takes=50)
+    waits = "PodDisruptionBudget default/web-pdb is short, and it is the turn of node a"
+    assert waits in [each.message for each in left if each is not None]
+
+
+async def test_a_node_that_gives_up_makes_way_for_the_next() -> None:
+    nodes = Tight(successor_takes=1000)
+    evictor = Evictor(nodes, fence=Fence(MutationGate.always_open()), settings=ActuationSettings())
+    limits = replace(LIMITS, budgets=BudgetIndex([budget(1)]))
+    witness = EvictionWitness(evicted=lambda pod, grace: None, blocked=lambda pod, message, rest: None)
+    first, second = pod("first"), pod("second")
+    nodes.land("a", first)
+    nodes.land("b", second)
+    nodes.away = 1
+    assert await evictor.drain("a", [first], limits=limits, witness=witness) is not None
+    nodes.away = 0
+    assert await evictor.drain("b", [second], limits=limits, witness=witness) is None

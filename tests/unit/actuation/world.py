@@ -134,6 +134,8 @@ class FakeNodes:
         self.patches: list[Mapping[str, Any]] = []
         self.before: dict[str, Callable[[], None]] = {}
         """What happens once, right before the next call of an operation."""
+        self.watch: Callable[[], object] = lambda: None
+        """Called with each eviction that is granted."""
         self.stubborn: set[str] = set()
         """Names of pods that never end."""
         self._faults: list[Fault] = []
@@ -183,6 +185,7 @@ class FakeNodes:
             if pod.uid not in self.pods:
                 raise ApiError(status=409, reason="Conflict", message="the UID in the precondition differs")
             self.evictions.append((pod.name, grace_seconds))
+            self.watch()
             if pod.name not in self.stubborn:
                 asyncio.get_running_loop().call_later(1.0, self.pods.pop, pod.uid, None)
 
