@@ -251,14 +251,14 @@ class Process:
         self.statuses = Statuses(world.server, self.door, world)
         self.recorder = EventRecorder(self.statuses, clock=self._clock)
         self.memories = Memories()
-        metrics = Metrics()
+        self.metrics = Metrics()
         narrator = Narrator(
             self.recorder,
             pool_uid=lambda name: self.engine.resources.uid("NodePool", name),
             node_uid=lambda name: name,
         )
         self.writer = StatusWriter(self.statuses, clock=self._clock, heartbeat=settings.heartbeat)
-        self.reporter = Reporter(narrator=narrator, metrics=metrics, writer=self.writer, clock=self._clock)
+        self.reporter = Reporter(narrator=narrator, metrics=self.metrics, writer=self.writer, clock=self._clock)
         self.actuator = Actuator(
             Nodes(world.server, world.control_plane, self.door, world),
             picture=lambda: self.picture(now=self._clock()),

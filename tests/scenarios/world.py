@@ -9,6 +9,7 @@ from typing import Any
 
 from springtide.actuation.outcome import Outcome, PurchaseStarted
 from springtide.cluster.annotations import REMOVAL
+from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.groups import InstanceState
 from springtide.cluster.records import NodeRecord, PodPhase, PodRecord
 from springtide.planning.plan import PurchaseReason
@@ -58,6 +59,15 @@ class World:
         """So long a cloud's listing is on its way, getting older."""
         self.api_silence_seconds = 0.0
         """So long ago the informers heard from the API server."""
+        self.silent_kinds: dict[str, float] = {}
+        """The same for single kinds of objects, by plural name."""
+        self.api_calls = ApiCalls()
+        """How the operator's calls to the API server fared in the last minute."""
+        self.pass_seconds = 0.0
+        """What each reading of a stopwatch adds to what a pass takes; planning itself takes no virtual time."""
+        self._stopped = 0.0
+        self.clock_error = timedelta(0)
+        """By how much the wall clock of the operator's machine is wrong."""
         self.on_raise: Callable[[Raise], None] = lambda raised: None
         """Called in the instant in which a target was raised."""
         self.doorkeeper: Doorkeeper = Unhindered()
@@ -80,6 +90,10 @@ class World:
         self.start_operator()
         await self.after(5)
         return self
+
+    def stopwatch(self) -> float:
+        self._stopped += self.pass_seconds
+        return self._stopped
 
     # --- the operator -------------------------------------------------------------------------------------------
 
@@ -291,6 +305,17 @@ class World:
 
     def condition(self, kind: str = "Ready", *, pool: str = "general") -> Mapping[str, Any]:
         return next((c for c in self.status(pool).get("conditions", ()) if c["type"] == kind), {})
+
+    def condition_of(self, condition: str, *, kind: str, name: str) -> Mapping[str, Any]:
+        """The same of a NodePool or an AutoscalerPolicy."""
+        manifest = self.server.get(kind, name)
+        assert manifest is not None
+        told = manifest.get("status", {}).get("conditions", ())
+        return next((each for each in told if each["type"] == condition), {})
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """What the operator's registry says now; None: there is no such series."""
+        return self.operator.metrics.registry.get_sample_value(name, labels)
 
     def event_reasons(self) -> set[str]:
         return {event["reason"] for event in self.events}

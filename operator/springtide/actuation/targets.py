@@ -41,6 +41,11 @@ class TargetMemory:
         """So many instances were just terminated, each lowering the target by one."""
         self._writes[pool, group].append(_Write(self._clock(), lambda target: max(0, target - by)))
 
+    def clock_jumped(self, by: timedelta) -> None:
+        """Our own writes are as old as before, though the wall clock was set."""
+        for key, writes in self._writes.items():
+            self._writes[key] = [replace(write, at=write.at + by) for write in writes]
+
     @contextmanager
     def intending(self, pool: str, group: str, *, target: int) -> Iterator[None]:
         """While this lasts, the target is being raised: what it will be counts already, or it were bought twice."""

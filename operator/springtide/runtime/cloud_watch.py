@@ -88,6 +88,10 @@ class CloudWatch:
             if kind in self._pokes:
                 self._pokes[kind].set()
 
+    def clock_jumped(self, by: timedelta) -> None:
+        """The wall clock was set: what was read is as old as before."""
+        self.listings = {name: _read_later(listing, by) for name, listing in self.listings.items()}
+
     def hurry(self, kinds: Iterable[str]) -> None:
         """These kinds have something outstanding: read them at the quick cadence until told otherwise."""
         kinds = frozenset(kinds)
@@ -162,6 +166,16 @@ def same_groups(before: PoolListing | None, after: PoolListing) -> bool:
         before.error == after.error
         and before.problems == after.problems
         and [_timeless(group) for group in before.groups] == [_timeless(group) for group in after.groups]
+    )
+
+
+def _read_later(listing: PoolListing, by: timedelta) -> PoolListing:
+    groups = tuple(
+        replace(group, read_at=group.read_at + by) if group.read_at is not None else group
+        for group in listing.groups
+    )
+    return replace(
+        listing, groups=groups, read_at=listing.read_at + by if listing.read_at is not None else None
     )
 
 

@@ -264,6 +264,7 @@ class Engine:
             logger.warning("the clock jumped by %s: timers go on from where they were", jump)
         self._memories.rebase(jump, now=now)
         self._actuator.clock_jumped(jump)
+        self._clouds.clock_jumped(jump)
         self._unneeded = {node: min(since + jump, now) for node, since in self._unneeded.items()}
 
     def _scan_interval(self) -> float:
