@@ -69,7 +69,7 @@ def _parse(model: type[_Resource], obj: Mapping[str, Any]) -> _Resource | Invali
 
 def _too_deep(obj: object) -> str | None:
     """The first field of the resource below which it is nested deeper than any of ours; None: nowhere."""
-    inside = [((), obj)]
+    inside: list[tuple[tuple[Any, ...], object]] = [((), obj)]
     for _ in range(MAX_DEPTH):
         inside = [(path or (key,), item) for path, value in inside for key, item in _items(value)]
         if not inside:

@@ -140,7 +140,8 @@ def _within_bounds(value: object) -> object:
 
 
 MAX_FIGURE: Final = 1_000_000
-Figure = Annotated[int, BeforeValidator(_within_bounds), Field(strict=True, ge=0, le=MAX_FIGURE)]
+# The bounds come first: pydantic leaves those that follow a function out of the schema.
+Figure = Annotated[int, Field(strict=True, ge=0, le=MAX_FIGURE), BeforeValidator(_within_bounds)]
 """A number in a status: what is beyond the bounds is shown as the bound, rather than not at all. Sums of what users
 may write (the sizes of several groups, requests by allocatable) know no bounds."""
 PositiveCount = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -207,7 +208,7 @@ def _told(value: object) -> object:
 
 
 MAX_TEXT: Final = 2048
-LongText = Annotated[str, BeforeValidator(_told), StringConstraints(max_length=MAX_TEXT)]
+LongText = Annotated[str, StringConstraints(max_length=MAX_TEXT), BeforeValidator(_told)]
 """A message for humans, in a status: whatever it is made of, one line without secrets, cut rather than refused."""
 
 # lists and maps

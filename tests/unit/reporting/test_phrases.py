@@ -51,13 +51,20 @@ def test_every_misfit_has_words(plugin: Plugin) -> None:
     assert phrases.misfit(Misfit(plugin=plugin, subject="cpu"))
 
 
-@pytest.mark.parametrize("constraint", Unmodelled)
+@pytest.mark.parametrize("constraint", [each for each in Unmodelled if each is not Unmodelled.UNREADABLE])
 def test_constraints_that_are_not_simulated_are_told_in_the_words_of_the_manifest(
     constraint: Unmodelled,
 ) -> None:
     told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject=constraint.value))
     assert re.fullmatch(rf"{constraint.value} \(.+\) is not simulated yet, so no node is bought for it", told)
     assert "of the pod" not in told
+
+
+def test_a_pod_that_cannot_be_read_is_told_where_to_look() -> None:
+    told = phrases.misfit(Misfit(plugin=Plugin.NOT_MODELLED, subject=Unmodelled.UNREADABLE.value))
+    assert told == (
+        "what the pod needs cannot be read by this release (its log says why), so no node is bought for it"
+    )
 
 
 @pytest.mark.parametrize("block", [block for block in BlockReason if block is not BlockReason.BLOCKED_BY_POD])
