@@ -13,10 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 from springtide.cluster.records import PodRecord
-from springtide.planning.scale_down.budgets import BudgetIndex
-
-BudgetKey = tuple[str, str]
-"""Namespace and name."""
+from springtide.planning.scale_down.budgets import BudgetIndex, BudgetKey
 
 
 def budget_of(pod: PodRecord, budgets: BudgetIndex) -> BudgetKey | None:

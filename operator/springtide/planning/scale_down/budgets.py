@@ -12,6 +12,8 @@ from springtide.cluster.shape import PodShape
 
 _Label = tuple[str, str, str]
 """Namespace, key, value."""
+BudgetKey = tuple[str, str]
+"""Namespace and name of a PodDisruptionBudget."""
 _ANY = ("", "")
 """Stands for no label in particular: no label has an empty key."""
 
@@ -98,7 +100,23 @@ class RemainingDisruptions:
 
     def __init__(self, index: BudgetIndex) -> None:
         self._index = index
-        self._taken: Counter[tuple[str, str]] = Counter()
+        self._taken: Counter[BudgetKey] = Counter()
+        self._allowed: dict[BudgetKey, int] = {}
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any budget at all."""
+        return bool(self._index)
+
+    def of_shape(self, shape: PodShape) -> Sequence[BudgetKey]:
+        """The budgets of all pods of the shape."""
+        budgets = self._index.of_shape(shape)
+        self._allowed.update(((each.namespace, each.name), each.disruptions_allowed) for each in budgets)
+        return [(each.namespace, each.name) for each in budgets]
+
+    def left(self, budget: BudgetKey) -> int:
+        """Disruptions that one of these budgets allows besides those that were counted already."""
+        return self._allowed[budget] - self._taken[budget]
 
     def fork(self) -> RemainingDisruptions:
         """An independent copy, for trying out."""
@@ -108,7 +126,7 @@ class RemainingDisruptions:
 
     def lacking(self, pods: Iterable[PodRecord]) -> Objection | None:
         """The first reason why these pods cannot be evicted besides those that were counted already; None: none."""
-        needed: Counter[tuple[str, str]] = Counter()
+        needed: Counter[BudgetKey] = Counter()
         for pod in pods if self._index else ():
             budgets = self._asked(pod)
             if len(budgets) > 1:

@@ -17,6 +17,7 @@ from springtide.planning.plan import BlockReason, NodeVerdict, PodBlock, Removal
 from springtide.planning.scale_down.atomic import incomplete
 from springtide.planning.scale_down.budgets import RemainingDisruptions
 from springtide.planning.scale_down.company import Company
+from springtide.planning.scale_down.company_order import thriftiest_first
 from springtide.planning.scale_down.node_eligibility import Spare
 from springtide.planning.scale_down.parallelism import Parallelism
 from springtide.planning.scale_down.policy_budgets import PolicyBudgets
@@ -80,7 +81,8 @@ class Departures:
             while partly := self._incomplete(found, landscape, states):
                 self.held = {**self.held, **partly}
         company = Company(found, landscape)
-        return [self.decide(node, company=company) for node in found.unneeded]
+        order = thriftiest_first(found, self.disruptions)
+        return [self.decide(node, company=company) for node in order]
 
     def _incomplete(
         self, found: Found, landscape: Landscape, states: Mapping[GroupKey, GroupState]
@@ -93,7 +95,8 @@ class Departures:
             parallelism=self.parallelism.fork(),
         )
         company = Company(found, landscape)
-        decided = [trial.decide(node, company=company) for node in found.unneeded]
+        order = thriftiest_first(found, self.disruptions)
+        decided = [trial.decide(node, company=company) for node in order]
         return incomplete(
             [(each.removal.pool, each.removal.group) for each in decided if each.removal is not None],
             states,

@@ -39,9 +39,7 @@ def changes(
         since = unneeded_since.get(node.name)
         if since is None and marked:
             lifts.append(SoftTaintChange(node=node.name, pool=owner.pool.name, present=False))
-        elif since is not None and not (
-            marked and node.name in trusted_since and _says_about(node, since)
-        ):
+        elif since is not None and not (marked and node.name in trusted_since and _says_about(node, since)):
             marks.append(SoftTaintChange(node=node.name, pool=owner.pool.name, present=True, since=since))
     return tuple((lifts + marks)[:MAX_CHANGES])
 

@@ -10,7 +10,7 @@ import pytest
 from springtide.api.budgets import RemovalReason
 from springtide.api.settings import Mode, ScaleDownSettings
 from springtide.cluster.records import DisruptionBudget, NodeRecord, PodRecord, Taint, TaintEffect
-from springtide.cluster.selector import LabelSelector
+from springtide.cluster.selector import LabelRequirement, LabelSelector, SelectorOperator
 from springtide.cluster.shape import Unmodelled
 from springtide.cluster.snapshot import PoolView, RemovalInFlight, Snapshot
 from springtide.planning.plan import BlockReason, Plan, PodBlock
@@ -26,6 +26,7 @@ from tests.unit.planning.world import (
     pending,
     policy,
     pool,
+    resources,
     running,
     shape,
     snapshot,
@@ -294,6 +295,58 @@ def test_drains_at_the_same_time_fit_the_disruption_budget_together() -> None:
     kept = next(verdict for verdict in made.nodes.values() if verdict.pod_block)
     assert kept.pod_block is PodBlock.NOT_ENOUGH_PDB
     assert kept.detail == "PodDisruptionBudget default/web is used up by other removals"
+
+
+def under(*apps: str, allowed: int = 1) -> list[DisruptionBudget]:
+    """A budget for each of these apps."""
+
+    def selecting(app: str) -> LabelSelector:
+        return LabelSelector((LabelRequirement("app", SelectorOperator.IN, (app,)),))
+
+    return [DisruptionBudget("default", app, selecting(app), disruptions_allowed=allowed) for app in apps]
+
+
+def app_pods(*apps: str) -> list[PodRecord]:
+    return [pod for app in apps for pod in running(1, shape(300, GIB, labels={"app": app}))]
+
+
+@pytest.mark.parametrize(
+    ("pods", "budgets", "go"),
+    [
+        pytest.param(
+            {"a": ["x", "y"], "b": ["x"], "c": ["y"]}, under("x", "y"), ["b", "c"], id="two instead of one"
+        ),
+        pytest.param(
+            {"a": ["x", "x", "x"], "b": ["x"], "c": ["x"]},
+            under("x", allowed=2),
+            ["b", "c"],
+            id="one that needs much keeps none back",
+        ),
+        pytest.param(
+            {"a": ["x"], "b": ["x"], "c": ["z"]},
+            under("x"),
+            ["a", "c"],
+            id="one that is kept keeps none back",
+        ),
+        pytest.param(
+            {"a": ["x", "x"], "b": ["y"], "c": ["x"]},
+            under("x", "y", allowed=3),
+            ["a", "b", "c"],
+            id="budgets for all: all",
+        ),
+    ],
+)
+def test_as_many_drains_go_at_the_same_time_as_their_budgets_allow(
+    pods: dict[str, list[str]], budgets: list[DisruptionBudget], go: list[str]
+) -> None:
+    large = resources(16_000, 64 * GIB)
+    nodes = [*(node(name) for name in "abc"), node("d", capacity=large, allocatable=large)]
+    there = {name: app_pods(*apps) for name, apps in pods.items()} | {"d": running(1, shape(9000, GIB))}
+    # Fuller than the first, which so comes first but for its budgets.
+    for name in "bc":
+        there[name] += running(1, shape(700, GIB))
+    made = plan(world(there, nodes=nodes, budgets=budgets))
+    assert removed(made) == go
 
 
 # --- soft taints -----------------------------------------------------------------------------------------------
