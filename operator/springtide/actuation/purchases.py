@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TypedDict
 
 from springtide.actuation.outcome import (
@@ -178,9 +179,11 @@ class Purchaser:
         for wait in growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most):
             try:
                 async with self._fence.mutation(at_most=self._settings.cloud_call_timeout):
-                    return await pool.provider.raise_target(
+                    change = await pool.provider.raise_target(
                         pool.resource, purchase.group, expected=purchase.from_target, to=purchase.to_target
                     )
+                # Found as wanted after an answer was lost: it was that call's doing, and the growth is ours.
+                return replace(change, before=purchase.from_target) if lost_answers else change
             except ThrottledError:
                 if asyncio.get_running_loop().time() + wait > give_up_at:
                     raise

@@ -229,7 +229,7 @@ class Engine:
         self.resources.refresh(picture.node_pools, picture.policies)
         self._released &= {pool.metadata.uid for pool in self.resources.pools}
         pools = [pool for pool in self.resources.pools if pool.metadata.uid not in self._released]
-        self._memories.follow(pools)
+        self._memories.follow(pools, now=now)
         self._clouds.follow(pool for pool in pools if not pool.metadata.being_deleted)
         if jump or self._last_pass_at is None:
             self._rebase(jump, now=now)

@@ -34,7 +34,8 @@ from springtide.reporting.reporter import Remembered
 from springtide.runtime.degraded.rebasing import rebased
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=3)
-"""With a longer gap in our heartbeat nobody watched the nodes: a stored "unneeded since" proves nothing."""
+"""With a longer gap in our heartbeat nobody watched the nodes: a stored "unneeded since" proves nothing, nor does a stored
+purchase prove that instances without a Node never had one."""
 
 UNREADABLE_FOR = timedelta(seconds=30)
 """With no reading of a group for so long after answers of it were lost, it backs off; its pods cannot wait for ever."""
@@ -75,7 +76,7 @@ class PoolMemory:
 
     def timers_trusted(self, now: datetime) -> bool:
         """Whether unneeded-since times stored in the cluster count: only if someone kept watching."""
-        return self.last_probe is not None and now - self.last_probe <= MAX_HEARTBEAT_GAP
+        return _watched(self.last_probe, now)
 
 
 def _after(before: GroupMemory | None, plan: GroupPlan) -> GroupMemory:
@@ -91,10 +92,22 @@ def _after(before: GroupMemory | None, plan: GroupPlan) -> GroupMemory:
     )
 
 
-def from_status(status: NodePoolStatus) -> PoolMemory:
-    """What an earlier process wrote down."""
+def _watched(last_probe: datetime | None, now: datetime) -> bool:
+    # A heartbeat from the future was written by another clock, or before this one was put back: it proves as little.
+    return last_probe is not None and abs(now - last_probe) <= MAX_HEARTBEAT_GAP
+
+
+def from_status(status: NodePoolStatus, *, now: datetime) -> PoolMemory:
+    """What an earlier process wrote down.
+
+    After a gap in the heartbeat (nobody watched for long, or an old backup was restored) the nodes of a purchase may have
+    come and lost their Node objects since. So it is waited for from now on, and nobody's: nothing of it is terminated.
+    """
+    groups = {group.id: _group_from_status(group) for group in status.groups}
+    if not _watched(status.last_probe_time, now):
+        groups = {name: _nobodys(group, now) for name, group in groups.items()}
     return PoolMemory(
-        groups={group.id: _group_from_status(group) for group in status.groups},
+        groups=groups,
         last_scale_up=status.last_scale_up_time,
         last_scale_down=status.last_scale_down_time,
         last_scale_down_failure=status.last_scale_down_failure_time,
@@ -128,6 +141,15 @@ def _group_from_status(group: GroupStatus) -> GroupMemory:
         failures_seen_until=group.failures_seen_until,
         ever_matched=group.ever_registered,
     )
+
+
+def _nobodys(group: GroupMemory, now: datetime) -> GroupMemory:
+    purchase, request = group.purchase, group.request
+    if purchase is not None:
+        purchase = replace(purchase, plan_id="", since=now)
+    if request is not None:
+        request = replace(request, purchase=replace(request.purchase, plan_id="", since=now))
+    return replace(group, purchase=purchase, request=request)
 
 
 def _request_from_status(group: GroupStatus) -> PurchaseRequest | None:
@@ -174,13 +196,13 @@ class Memories:
         self._uids: dict[str, str] = {}
         self._known: dict[tuple[str, str], GroupPlan] = {}
 
-    def follow(self, pools: Iterable[NodePool]) -> None:
+    def follow(self, pools: Iterable[NodePool], *, now: datetime) -> None:
         """Take up new pools from their status, forget those that are gone (or were made anew under the same name)."""
         uids = {}
         for pool in pools:
             uids[pool.name] = pool.metadata.uid
             if self._uids.get(pool.name) != pool.metadata.uid:
-                self.by_pool[pool.name] = from_status(pool.status)
+                self.by_pool[pool.name] = from_status(pool.status, now=now)
         for gone in set(self.by_pool) - set(uids):
             del self.by_pool[gone]
         self.refusals = {key: failure for key, failure in self.refusals.items() if key[0] in uids}

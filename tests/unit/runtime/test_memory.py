@@ -69,7 +69,7 @@ def pool(status: dict[str, object], *, uid: str = "u1") -> NodePool:
 
 def test_a_restarted_operator_remembers_what_the_status_says() -> None:
     memories = Memories()
-    memories.follow([pool(STATUS)])
+    memories.follow([pool(STATUS)], now=NOW)
     memory = memories.by_pool["p"]
     group = memory.groups["a"]
     assert memory.last_scale_up == NOW - timedelta(hours=1)
@@ -85,25 +85,46 @@ def test_a_restarted_operator_remembers_what_the_status_says() -> None:
     assert memories.outstanding("p")
 
 
+@pytest.mark.parametrize(
+    "seen_at",
+    [
+        pytest.param(NOW + timedelta(minutes=3), id="nobody watched for four minutes"),
+        pytest.param(NOW + timedelta(hours=1), id="an old backup was restored"),
+        pytest.param(NOW - timedelta(hours=1), id="the clock was put back"),
+    ],
+)
+def test_after_a_gap_a_purchase_is_waited_for_anew_and_nobodys(seen_at: datetime) -> None:
+    memory = from_status(pool(STATUS).status, now=seen_at)
+    purchase = memory.groups["a"].purchase
+    assert purchase is not None
+    assert (purchase.plan_id, purchase.since) == ("", seen_at)
+    assert (purchase.from_target, purchase.to_target) == (1, 3)
+
+
 def test_a_reason_of_a_newer_release_is_still_a_backoff() -> None:
     status = NodePoolStatus.model_validate(
         {"groups": [{"id": "a", "backoff": {"until": "2026-01-01T13:00:00Z", "reason": "MeteorStrike"}}]}
     )
-    backoff = from_status(status).groups["a"].backoff
+    backoff = from_status(status, now=NOW).groups["a"].backoff
     assert backoff is not None
     assert backoff.reason is FailureClass.LAUNCH_FAILED
 
 
 def test_a_pool_made_anew_under_the_same_name_inherits_nothing() -> None:
     memories = Memories()
-    memories.follow([pool(STATUS)])
-    memories.follow([pool({}, uid="u2")])
+    memories.follow([pool(STATUS)], now=NOW)
+    memories.follow([pool({}, uid="u2")], now=NOW)
     assert memories.by_pool["p"] == PoolMemory()
 
 
 @pytest.mark.parametrize(
     ("gap", "trusted"),
-    [(timedelta(minutes=3), True), (timedelta(minutes=3, seconds=1), False), (timedelta(hours=2), False)],
+    [
+        (timedelta(minutes=3), True),
+        (timedelta(minutes=3, seconds=1), False),
+        (timedelta(hours=2), False),
+        (timedelta(hours=-1), False),
+    ],
 )
 def test_timers_are_trusted_only_without_a_gap_in_the_heartbeat(gap: timedelta, trusted: bool) -> None:
     assert PoolMemory(last_probe=NOW - gap).timers_trusted(NOW) is trusted
@@ -149,7 +170,7 @@ def planned(missing: int, registered: int) -> Plan:
 
 def test_a_purchase_goes_on_waiting_for_what_the_one_before_lacks() -> None:
     memories = Memories()
-    memories.follow([pool({})])
+    memories.follow([pool({})], now=NOW)
     memories.absorb(planned(missing=2, registered=1))
     memories.remember(purchased(3, 5))
     purchase = memories.by_pool["p"].groups["a"].purchase
@@ -160,14 +181,14 @@ def test_a_purchase_goes_on_waiting_for_what_the_one_before_lacks() -> None:
 
 def test_a_target_that_was_raised_already_is_no_purchase() -> None:
     memories = Memories()
-    memories.follow([pool({})])
+    memories.follow([pool({})], now=NOW)
     memories.remember(purchased(5, 5))
     assert not memories.outstanding("p")
 
 
 def test_a_refused_purchase_is_a_launch_failure_for_the_next_plan() -> None:
     memories = Memories()
-    memories.follow([pool({})])
+    memories.follow([pool({})], now=NOW)
     refused = PurchaseRefused(
         at=NOW,
         pool="p",
@@ -211,7 +232,7 @@ def test_removals_start_the_cool_downs_they_deserve(
     outcome: Outcome, down: datetime | None, failure: datetime | None
 ) -> None:
     memories = Memories()
-    memories.follow([pool({})])
+    memories.follow([pool({})], now=NOW)
     memories.remember(outcome)
     memory = memories.by_pool["p"]
     assert (memory.last_scale_down, memory.last_scale_down_failure) == (down, failure)

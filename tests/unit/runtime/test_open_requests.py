@@ -49,16 +49,16 @@ def purchase(start: int = 1, to: int = 3) -> Purchase:
 def asked(*, since: datetime = NOW) -> Memories:
     """A process that is asking the cloud for 1 -> 3."""
     memories = Memories()
-    memories.follow([pool()])
+    memories.follow([pool()], now=NOW)
     memories.request([purchase()], plan_id="p1", now=since)
     return memories
 
 
 def successor(memories: Memories) -> Memories:
     """A process that knows what the status says."""
-    status = with_requests(NodePoolStatus(), memories.by_pool["p"].groups)
+    status = with_requests(NodePoolStatus(last_probe_time=NOW), memories.by_pool["p"].groups)
     later = Memories()
-    later.follow([pool(status.to_wire())])
+    later.follow([pool(status.to_wire())], now=NOW)
     return later
 
 
@@ -89,7 +89,7 @@ def read(
 
 def test_a_request_comes_back_from_the_status_as_it_was_written() -> None:
     memories = asked()
-    status = with_requests(NodePoolStatus(), memories.by_pool["p"].groups)
+    status = with_requests(NodePoolStatus(last_probe_time=NOW), memories.by_pool["p"].groups)
     assert from_status(status).of("a").request == memories.by_pool["p"].of("a").request
 
 
@@ -183,16 +183,17 @@ def test_a_group_that_cannot_be_read_after_lost_answers_backs_off_but_is_not_for
 
 def test_an_earlier_purchase_is_still_known_when_the_request_came_to_nothing() -> None:
     status = {
+        "lastProbeTime": "2026-01-01T12:00:00Z",
         "groups": [
             {"id": "a", "purchase": {"since": "2026-01-01T11:55:00Z", "from": 0, "to": 1, "planID": "p0"}}
-        ]
+        ],
     }
     memories = Memories()
-    memories.follow([pool(status)])
+    memories.follow([pool(status)], now=NOW)
     memories.request([purchase()], plan_id="p1", now=NOW)
     later = Memories()
     written = with_requests(NodePoolStatus.model_validate(status), memories.by_pool["p"].groups)
-    later.follow([pool(written.to_wire())])
+    later.follow([pool(written.to_wire())], now=NOW)
     read(later, 1, at=NOW + timedelta(seconds=10))
     known = later.by_pool["p"].of("a")
     assert known.purchase is not None
