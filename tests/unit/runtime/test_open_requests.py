@@ -90,7 +90,7 @@ def read(
 def test_a_request_comes_back_from_the_status_as_it_was_written() -> None:
     memories = asked()
     status = with_requests(NodePoolStatus(last_probe_time=NOW), memories.by_pool["p"].groups)
-    assert from_status(status).of("a").request == memories.by_pool["p"].of("a").request
+    assert from_status(status, now=NOW).of("a").request == memories.by_pool["p"].of("a").request
 
 
 def test_an_answer_makes_a_purchase_of_it_that_dates_from_the_answer() -> None:
