@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -73,9 +74,14 @@ class Traps(Generic[R]):
         self._traps: list[Trap[R]] = []
         self._onlookers: list[Callable[[R], Awaitable[None]]] = []
 
-    def look_on(self, onlooker: Callable[[R], Awaitable[None]]) -> None:
+    @contextmanager
+    def seen_by(self, onlooker: Callable[[R], Awaitable[None]]) -> Iterator[None]:
         """Show every request to `onlooker` before anything is done; it waits until the onlooker has seen enough."""
         self._onlookers.append(onlooker)
+        try:
+            yield
+        finally:
+            self._onlookers.remove(onlooker)
 
     def set(self, matches: Callable[[R], bool], *, moment: Moment = Moment.BEFORE, nth: int = 1) -> Trap[R]:
         """Catch the nth request that matches from now on; AFTER counts only those that were accepted."""
@@ -84,11 +90,10 @@ class Traps(Generic[R]):
         return trap
 
     def clear(self) -> None:
-        """Take all traps and onlookers away; what is held goes on."""
+        """Take all traps away; what they hold goes on."""
         for trap in self._traps:
             trap.let_go()
         self._traps.clear()
-        self._onlookers.clear()
 
     async def pass_by(self, moment: Moment, request: R) -> bool:
         """Let a request pass all traps; False when one of them drops it."""

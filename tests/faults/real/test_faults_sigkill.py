@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from devcluster.api import has_condition
 from devcluster.traps import Moment, Trap
 from tests.e2e.test_scale_down import QUICK, bare_pod, taints
 from tests.e2e.world import HARD_TAINT, HOSTNAME, OWN, World
 from tests.faults.real import moments
 from tests.faults.real.moments import ApiPoint, CloudPoint, Point
 from tests.faults.real.seat import Seat
+from tests.faults.real.stage import budget, no_marks, ready_nodes
 from tests.faults.real.witness import Witness, marks_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -171,42 +171,3 @@ async def test_killed_while_letting_a_pool_go(
     await world.until(gone, "the NodePool to be gone", timeout=60)
     assert world.mutations(group) == []
     await witness.verify(group, foreign=foreign)
-
-
-async def ready_nodes(world: World, group: str, count: int) -> None:
-    """Wait until so many nodes of the group can take pods: else the first one gets them all."""
-
-    async def ready() -> bool:
-        nodes = await world.nodes(group)
-        usable = [node for node in nodes if has_condition(node, "Ready") and not node["spec"].get("taints")]
-        return len(usable) == count
-
-    await world.until(ready, f"{count} ready nodes in {group}")
-
-
-async def budget(world: World, app: str, *, min_available: int) -> None:
-    """A disruption budget for the app, known to the disruption controller when this returns."""
-    applied = await world.apply(
-        {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {"name": app, "namespace": "default"},
-            "spec": {"minAvailable": min_available, "selector": {"matchLabels": {"app": app}}},
-        }
-    )
-    path = await world.api.path_of(applied)
-
-    async def in_force() -> bool:
-        status = (await world.api.get(path)).get("status", {})
-        return bool(status.get("currentHealthy", 0) > min_available)
-
-    await world.until(in_force, f"the budget of {app}")
-
-
-async def no_marks(world: World, group: str) -> None:
-    """Wait until no node of the group bears a mark of ours."""
-
-    async def clean() -> bool:
-        return all(marks_of(node) == [] for node in await world.nodes(group))
-
-    await world.until(clean, f"the nodes of {group} to be unmarked", timeout=60)

@@ -7,7 +7,8 @@ budget violated, no instance terminated with pods on it, nothing bought twice, n
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ from tests.e2e.world import HARD_TAINT, SOFT_TAINT, Manifest, World
 PODS = "/api/v1/namespaces/default/pods"
 REMOVAL = "springtide.dev/removal"
 UNNEEDED_SINCE = "springtide.dev/unneeded-since"
+
+MEMORY_SECONDS = 20.0
+"""For so long a pod that left may still be bought for: a watch that is cut is late, and so is a request that is refused."""
 
 
 @dataclass
@@ -31,6 +35,10 @@ class Witness:
     launched: Counter[str] = field(default_factory=Counter)
     """Instances that came into service, by group."""
     _floors: dict[str, int] = field(default_factory=dict)
+    _unbound: deque[tuple[float, int]] = field(default_factory=deque)
+    """How many pods waited for a node, at the loop times when that changed; as old as MEMORY_SECONDS."""
+    _purchases_watched: frozenset[str] = frozenset()
+    _looking: ExitStack = field(default_factory=ExitStack)
     _watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -39,10 +47,11 @@ class Witness:
         self.pods = {pod["metadata"]["name"]: pod for pod in listed["items"]}
         self._watching = asyncio.create_task(self._watch(since))
         self.world.cloud.listen(self._count)
-        self.world.cloud.traps.look_on(self._see_call)
+        self._looking.enter_context(self.world.cloud.traps.seen_by(self._see_call))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._looking.close()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
@@ -51,6 +60,13 @@ class Witness:
         """From now on so many pods of the app must be healthy at every moment, as its disruption budget says."""
         self._floors[app] = at_least
         self._look(app)
+
+    def watch_purchases(self, *groups: str) -> None:
+        """From now on these groups may together never ask for more nodes than pods wait, or waited a moment ago.
+
+        What is bought twice is more: the first purchase's nodes are asked for, and not there yet.
+        """
+        self._purchases_watched = frozenset(groups)
 
     def on(self, node: str) -> list[Manifest]:
         """The pods on a node that nobody has asked to go yet."""
@@ -72,6 +88,14 @@ class Witness:
             else:
                 self.pods[pod["metadata"]["name"]] = pod
             self._look(pod["metadata"].get("labels", {}).get("app", ""))
+            self._note_unbound()
+
+    def _note_unbound(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._unbound.append((now, sum(not pod["spec"].get("nodeName") for pod in self.pods.values())))
+        # One older entry stays: it is what was true at the beginning of the window.
+        while len(self._unbound) > 1 and self._unbound[1][0] < now - MEMORY_SECONDS:
+            self._unbound.popleft()
 
     def _look(self, app: str) -> None:
         floor = self._floors.get(app)
@@ -83,9 +107,27 @@ class Witness:
             self.launched[event.instance.group] += 1
 
     async def _see_call(self, request: Request) -> None:
-        """Whose termination is asked for must be empty: read from the API server while the call waits."""
-        if request.action != "TerminateInstanceInAutoScalingGroup":
+        match request.action:
+            case "SetDesiredCapacity":
+                await self._see_purchase(request)
+            case "TerminateInstanceInAutoScalingGroup":
+                await self._see_termination(request)
+
+    async def _see_purchase(self, request: Request) -> None:
+        """All that is asked for and not there yet must be wanted by a pod each."""
+        if request.params["AutoScalingGroupName"] not in self._purchases_watched:
             return
+        desired = {group: self.world.cloud.desired(group) for group in self._purchases_watched}
+        desired[request.params["AutoScalingGroupName"]] = int(request.params["DesiredCapacity"])
+        nodes = [len(await self.world.nodes(group)) for group in self._purchases_watched]
+        upcoming, waiting = sum(desired.values()) - sum(nodes), max((n for _, n in self._unbound), default=0)
+        if upcoming > waiting:
+            self.violations.append(
+                f"{request.params} asks for {upcoming} nodes in all, {waiting} pods waited at most: bought twice"
+            )
+
+    async def _see_termination(self, request: Request) -> None:
+        """Whose termination is asked for must be empty: read from the API server while the call waits."""
         instance = request.params.get("InstanceId", "")
         nodes = await self.world.api.items("/api/v1/nodes")
         for node in nodes:
@@ -102,7 +144,7 @@ class Witness:
 
     async def verify(self, *groups: str, foreign: str = "") -> None:
         """At rest: nothing was violated on the way, no mark is left, targets are what is there."""
-        assert self.violations == []
+        assert self.violations == [], "\n".join(self.violations)
         for group in groups:
             nodes = await self.world.nodes(group)
             marks = {node["metadata"]["name"]: found for node in nodes if (found := marks_of(node))}
