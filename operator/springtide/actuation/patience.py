@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from springtide.cluster.api_errors import ApiError, KubeError
 
 T = TypeVar("T")
 
+JITTER: Final = (0.8, 1.0)
+"""Shares of a wait."""
+
 
 def growing(*, first: float, most: float) -> Iterator[float]:
-    """Waits in seconds, each double the one before, up to `most`; endless."""
+    """Waits in seconds, each double the one before, up to `most`, and each a little less than that by chance: what failed
+    together must not be tried again together. Endless."""
     wait = first
     while True:
-        yield min(wait, most)
+        yield min(wait, most) * random.uniform(*JITTER)
         wait = min(wait * 2, most)
 
 

@@ -83,6 +83,8 @@ class Informer(Generic[T]):
         self.store = store
         self.synced = asyncio.Event()
         """Set once the first complete list is in the store; never cleared."""
+        self.listed = asyncio.Event()
+        """Set once a complete list is in the store; cleared by start_over."""
         self.last_error: str = ""
         """Why it cannot follow the API server right now; empty while all is well."""
         self.forbidden = False
@@ -108,6 +110,11 @@ class Informer(Generic[T]):
         if self.last_contact is None or not self.synced.is_set():
             return inf
         return asyncio.get_running_loop().time() - self.last_contact
+
+    def start_over(self) -> None:
+        """Forget where the watch was, so that the next run begins with a list. Not while one is running."""
+        self._resource_version = ""
+        self.listed.clear()
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -159,6 +166,7 @@ class Informer(Generic[T]):
         # would otherwise be listed again and again without a pause.
         self.last_error = ""
         self.synced.set()
+        self.listed.set()
 
     def _list_params(self, token: str) -> Params:
         params = self._selector()
@@ -261,4 +269,5 @@ class Informer(Generic[T]):
         settings = self._settings
         exponential = settings.backoff_initial_seconds * 2.0 ** min(self._failures - 1, 20)
         delay = min(exponential, settings.backoff_max_seconds) * self._random.uniform(0.5, 1.5)
-        return max(delay, retry_after or 0.0)
+        # All informers are told the same: each adds its own wait, or they would all come back in one instant.
+        return delay if not retry_after else retry_after + delay

@@ -35,6 +35,9 @@ POD_EVENTS_PER_SECOND: Final = 20.0
 """A purchase for a thousand pods has a thousand events; the API server has better things to do just then. Events of
 NodePools and nodes are few and go first."""
 
+OTHER_EVENTS_PER_SECOND: Final = 50.0
+"""After an outage of the API server those of many nodes may have gathered."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -102,7 +105,8 @@ class EventRecorder:
         self._clock = clock
         self._queue: asyncio.PriorityQueue[tuple[bool, int, Event]] = asyncio.PriorityQueue(MAX_WAITING)
         self._number = itertools.count()
-        self._next_pod_event = 0.0
+        self._next = {True: 0.0, False: 0.0}
+        """When the next event of a pod, and of anything else, may be written."""
         self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
         self._forbidden_said = False
         self.dropped = 0
@@ -147,8 +151,7 @@ class EventRecorder:
         while True:
             of_pod, _, event = await self._queue.get()
             try:
-                if of_pod:
-                    await self._pace()
+                await self._pace(of_pod=of_pod)
                 await self._write(event)
                 self.written += 1
             except KubeError as error:
@@ -168,11 +171,11 @@ class EventRecorder:
                 error,
             )
 
-    async def _pace(self) -> None:
-        """Wait for the next moment at which an event of a pod may be written."""
+    async def _pace(self, *, of_pod: bool) -> None:
+        """Wait for the next moment at which such an event may be written."""
         now = asyncio.get_running_loop().time()
-        at = max(now, self._next_pod_event)
-        self._next_pod_event = at + 1 / POD_EVENTS_PER_SECOND
+        at = max(now, self._next[of_pod])
+        self._next[of_pod] = at + 1 / (POD_EVENTS_PER_SECOND if of_pod else OTHER_EVENTS_PER_SECOND)
         if at > now:
             await asyncio.sleep(at - now)
 

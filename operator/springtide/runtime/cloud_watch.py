@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -16,10 +17,14 @@ from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import NodeGroup, PoolListing
 from springtide.providers.base import Provider
 
+STANDBY_SECONDS = 60.0
+"""How often an operator that does not lead reads, so that two of them ask a cloud hardly more than one."""
 READ_TIMEOUT_SECONDS = 60.0
 """A listing that takes longer has failed."""
 MAX_WAIT_SECONDS = 60.0
 """A cloud that keeps failing is asked ever less often, down to this."""
+FAILURE_JITTER = (0.75, 1.0)
+"""Shares of a wait after a failure."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +51,9 @@ class CloudWatch:
         self._pokes = {kind: asyncio.Event() for kind in providers}
         self.listings: dict[str, PoolListing] = {}
         """By pool name. Replaced, never changed in place."""
+        self._standing_by = False
+        self._epoch = 0
+        """Counted up when all that was read is forgotten: what was asked before then is not taken as an answer."""
         self._began: dict[str, float] = {}
         self._took: dict[str, float] = {}
 
@@ -92,6 +100,17 @@ class CloudWatch:
         """The wall clock was set: what was read is as old as before."""
         self.listings = {name: _read_later(listing, by) for name, listing in self.listings.items()}
 
+    def stand_by(self) -> None:
+        """Nobody decides by what is read: read now and then, to know the clouds' types and templates when it counts."""
+        self._standing_by = True
+
+    def start_over(self) -> None:
+        """From now on somebody decides: forget all listings, for others acted meanwhile, and read anew at once."""
+        self._standing_by = False
+        self._epoch += 1
+        self.listings = {}
+        self.read_now(self._providers)
+
     def hurry(self, kinds: Iterable[str]) -> None:
         """These kinds have something outstanding: read them at the quick cadence until told otherwise."""
         kinds = frozenset(kinds)
@@ -115,7 +134,15 @@ class CloudWatch:
             if pools:
                 failures = 0 if await self._read(kind, provider, pools) else failures + 1
             wait = self._busy if kind in self._busy_kinds else self._idle
+            if self._standing_by:
+                wait = max(wait, STANDBY_SECONDS)
             wait = min(MAX_WAIT_SECONDS, wait * 2 ** min(failures, 6))
+            if failures:
+                # Whoever else reads this cloud failed in the same instant; and however much we are asked to read, a cloud
+                # that fails is not hammered.
+                wait *= random.uniform(*FAILURE_JITTER)
+                await asyncio.sleep(min(wait, self._busy))
+                wait -= min(wait, self._busy)
             try:
                 async with asyncio.timeout(wait if pools else None):
                     await poke.wait()
@@ -124,7 +151,7 @@ class CloudWatch:
 
     async def _read(self, kind: str, provider: Provider, pools: tuple[NodePool, ...]) -> bool:
         """Read once; False when any pool could not be read."""
-        loop = asyncio.get_running_loop()
+        loop, epoch = asyncio.get_running_loop(), self._epoch
         self._began[kind] = loop.time()
         try:
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
@@ -137,6 +164,8 @@ class CloudWatch:
             fresh = self._unread(pools, f"unexpected error: {error}")
         finally:
             self._took[kind] = loop.time() - self._began.pop(kind)
+        if epoch != self._epoch:
+            return True  # it is read again already
         followed = {pool.name for pool in self._pools.get(kind, ())}
         news = False
         for name, listing in fresh.items():
