@@ -43,6 +43,11 @@ from springtide.cluster.wire import (
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Times before the epoch and after this are moved there: what is added to them or taken from them must not leave the
+calendar, which would end the pass. Kubelets write conditions with whatever clock they have."""
+_LONGEST_GRACE_SECONDS = 366 * 24 * 3600
+"""The API server accepts terminationGracePeriodSeconds of 292 billion years."""
 _NO_LABELS: Mapping[str, str] = {}
 _PHASES = {phase.value: phase for phase in PodPhase} | {"": PodPhase.PENDING}
 
@@ -83,7 +88,7 @@ def pod_record(wire: PodWire, shapes: ShapeTable) -> PodRecord:
         name=meta.name,
         shape=shape,
         own_labels=_own_labels(labels, shape.labels),
-        created_at=meta.creation_timestamp,
+        created_at=moment(meta.creation_timestamp),
         phase=_PHASES.get(status.phase, PodPhase.UNKNOWN),
         node_name=intern(spec.node_name),
         nominated_node_name=status.nominated_node_name,
@@ -91,8 +96,8 @@ def pod_record(wire: PodWire, shapes: ShapeTable) -> PodRecord:
         scheduler_name=intern(spec.scheduler_name),
         annotations=kept_annotations(meta.annotations),
         restart_policy=intern(spec.restart_policy),
-        termination_grace_seconds=30 if grace is None else grace,
-        deletion_timestamp=meta.deletion_timestamp,
+        termination_grace_seconds=30 if grace is None else max(0, min(grace, _LONGEST_GRACE_SECONDS)),
+        deletion_timestamp=moment(meta.deletion_timestamp),
         deletion_grace_seconds=meta.deletion_grace_period_seconds,
         local_volumes=_local_volumes(spec.volumes),
         unschedulable_since=_unschedulable_since(status.conditions),
@@ -108,7 +113,7 @@ def node_record(wire: NodeWire) -> NodeRecord:
     return NodeRecord(
         name=intern(meta.name),
         uid=meta.uid,
-        created_at=meta.creation_timestamp or _EPOCH,
+        created_at=moment(meta.creation_timestamp) or _EPOCH,
         provider_id=spec.provider_id,
         labels={intern(name): intern(value) for name, value in (meta.labels or {}).items()},
         annotations=kept_annotations(meta.annotations),
@@ -117,8 +122,8 @@ def node_record(wire: NodeWire) -> NodeRecord:
         capacity=_amounts(status.capacity),
         allocatable=_amounts(status.allocatable),
         ready=ready is not None and ready.status == "True",
-        ready_changed_at=ready.last_transition_time if ready is not None else None,
-        deletion_timestamp=meta.deletion_timestamp,
+        ready_changed_at=moment(ready.last_transition_time) if ready is not None else None,
+        deletion_timestamp=moment(meta.deletion_timestamp),
     )
 
 
@@ -161,7 +166,7 @@ def lease_record(wire: LeaseWire) -> LeaseRecord:
         namespace=wire.metadata.namespace,
         name=wire.metadata.name,
         holder=wire.spec.holder_identity or "",
-        renewed_at=wire.spec.renew_time,
+        renewed_at=moment(wire.spec.renew_time),
         duration_seconds=wire.spec.lease_duration_seconds or 0,
     )
 
@@ -210,8 +215,15 @@ def _unschedulable_since(conditions: tuple[ConditionWire, ...]) -> datetime | No
     for condition in conditions:
         if condition.type == "PodScheduled":
             unschedulable = condition.status == "False" and condition.reason == "Unschedulable"
-            return (condition.last_transition_time or _EPOCH) if unschedulable else None
+            return (moment(condition.last_transition_time) or _EPOCH) if unschedulable else None
     return None
+
+
+def moment(time: datetime | None) -> datetime | None:
+    """The time, or the nearest one that may be reckoned with."""
+    if time is None or _EPOCH <= time <= _LATEST:
+        return time
+    return _EPOCH if time < _EPOCH else _LATEST
 
 
 def _amounts(texts: ResourceTexts | None) -> Resources:

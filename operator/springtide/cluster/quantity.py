@@ -20,6 +20,7 @@ _MAX_NANO = MAX_AMOUNT * NANO_PER_UNIT
 _DECIMAL_SUFFIXES = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_SUFFIXES = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _GRAMMAR = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([numkMGTPE]?|[KMGTPE]i)|[eE]([+-]?[0-9]+))")
+_MAX_DIGITS = 1000
 _CACHE_SIZE = 16384
 """Distinct texts in a large cluster: a few hundred requests and some thousand allocatables of nodes."""
 
@@ -38,12 +39,13 @@ def parse_nano(text: str) -> int:
     if match is None or not text:
         raise QuantityError(f"{text!r} is not a quantity: expected a number like 2, 1.5, 250m, 512Mi or 1e3")
     sign, whole, fraction, suffix, exponent = match.groups(default="")
-    digits = int((whole + fraction) or "0")
+    digits, dropped = _leading(whole + fraction)
+    scale = 9 - len(fraction) + dropped
     if suffix in _BINARY_SUFFIXES:
-        nano = _scaled(digits << _BINARY_SUFFIXES[suffix], exponent=9 - len(fraction))
+        nano = _scaled(digits << _BINARY_SUFFIXES[suffix], exponent=scale)
     else:
         power = _exponent(exponent) if exponent else _DECIMAL_SUFFIXES[suffix]
-        nano = _scaled(digits, exponent=9 - len(fraction) + power)
+        nano = _scaled(digits, exponent=scale + power)
     return -nano if sign == "-" else nano
 
 
@@ -111,6 +113,19 @@ def _is_bytes(resource: str) -> bool:
 
 def _two_decimals(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _leading(text: str) -> tuple[int, int]:
+    """The number these digits write, and how many of them are left out of it.
+
+    Python refuses to read more than 4,300 digits, ParseQuantity does not. Of so many the first decide; that some of the
+    others are not zero is one more, as everything finer than nano is rounded up.
+    """
+    digits = text.lstrip("0")
+    if len(digits) <= _MAX_DIGITS:
+        return int(digits or "0"), 0
+    rest = digits[_MAX_DIGITS:]
+    return int(digits[:_MAX_DIGITS]) + bool(rest.strip("0")), len(rest)
 
 
 def _exponent(text: str) -> int:

@@ -15,6 +15,7 @@ import msgspec
 
 from springtide.api.foreign_text import shown
 from springtide.cluster.annotations import SCALE_DOWN_DISABLED
+from springtide.cluster.decode import moment
 from springtide.cluster.records import DisruptionBudget, NodeRecord, PodPhase, PodRecord, Taint, TaintEffect
 from springtide.cluster.selector import LabelSelector
 from springtide.cluster.shape_table import ShapeTable
@@ -63,12 +64,12 @@ def pod(manifest: Mapping[str, Any], *, shapes: ShapeTable) -> PodRecord:
         namespace=meta.namespace,
         name=meta.name,
         shape=shapes.intern(PodSpecWire(), namespace=meta.namespace, labels=labels, unreadable=True),
-        created_at=meta.creation_timestamp,
+        created_at=moment(meta.creation_timestamp),
         phase=_PHASES.get(status.phase, PodPhase.PENDING),
         node_name=_text(spec.get("nodeName")),
-        deletion_timestamp=meta.deletion_timestamp,
+        deletion_timestamp=moment(meta.deletion_timestamp),
         # So that it is told of among the stuck pods, and not passed over as one the scheduler has not tried.
-        unschedulable_since=None if spec.get("nodeName") else (meta.creation_timestamp or _EPOCH),
+        unschedulable_since=None if spec.get("nodeName") else (moment(meta.creation_timestamp) or _EPOCH),
     )
 
 
@@ -80,14 +81,14 @@ def node(manifest: Mapping[str, Any]) -> NodeRecord:
     return NodeRecord(
         name=meta.name,
         uid=meta.uid,
-        created_at=meta.creation_timestamp or _EPOCH,
+        created_at=moment(meta.creation_timestamp) or _EPOCH,
         provider_id=_text(spec.get("providerID")),
         labels=meta.labels or {},
         annotations={SCALE_DOWN_DISABLED: "true"},
         taints=(Taint(UNREADABLE, "", TaintEffect.NO_SCHEDULE),),
         ready=ready is not None and ready.status == "True",
-        ready_changed_at=ready.last_transition_time if ready is not None else None,
-        deletion_timestamp=meta.deletion_timestamp,
+        ready_changed_at=moment(ready.last_transition_time) if ready is not None else None,
+        deletion_timestamp=moment(meta.deletion_timestamp),
     )
 
 

@@ -7,8 +7,13 @@ cheaper than into dicts. Structs here live only until they are turned into recor
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+
+# As the API's Go structs have them. What is larger comes from no API server, and would overflow our arrays.
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 ResourceTexts = dict[str, str]
 """Resource name -> quantity as text."""
@@ -37,7 +42,7 @@ class MetaWire(Wire):
     resource_version: str = ""
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
-    deletion_grace_period_seconds: int | None = None
+    deletion_grace_period_seconds: Int64 | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerWire, ...] = ()
@@ -68,8 +73,8 @@ class ActuatedWire(Wire):
 
 
 class PortWire(Wire):
-    container_port: int = 0
-    host_port: int = 0
+    container_port: Int32 = 0
+    host_port: Int32 = 0
     protocol: str = "TCP"
     host_ip: str = msgspec.field(default="", name="hostIP")
 
@@ -125,11 +130,11 @@ class PodAffinityWire(Wire):
 
 class SpreadWire(Wire):
     topology_key: str = ""
-    max_skew: int = 1
+    max_skew: Int32 = 1
     when_unsatisfiable: str = "DoNotSchedule"
     label_selector: LabelSelectorWire | None = None
     match_label_keys: tuple[str, ...] = ()
-    min_domains: int | None = None
+    min_domains: Int32 | None = None
     node_affinity_policy: str | None = None
     node_taints_policy: str | None = None
 
@@ -227,8 +232,8 @@ class PodSpecWire(Wire):
     node_name: str = ""
     scheduler_name: str = "default-scheduler"
     restart_policy: str = "Always"
-    termination_grace_period_seconds: int | None = None
-    priority: int | None = None
+    termination_grace_period_seconds: Int64 | None = None
+    priority: Int32 | None = None
     host_network: bool = False
     node_selector: dict[str, str] | None = None
     affinity: AffinityWire | None = None
@@ -295,7 +300,7 @@ class BudgetSpecWire(Wire):
 
 
 class BudgetStatusWire(Wire):
-    disruptions_allowed: int = 0
+    disruptions_allowed: Int32 = 0
 
 
 class BudgetWire(ObjectWire):
@@ -304,8 +309,8 @@ class BudgetWire(ObjectWire):
 
 
 class WorkloadSpecWire(Wire):
-    replicas: int | None = None
-    parallelism: int | None = None
+    replicas: Int32 | None = None
+    parallelism: Int32 | None = None
 
 
 class WorkloadWire(ObjectWire):
@@ -333,7 +338,7 @@ class NamespaceWire(ObjectWire):
 class LeaseSpecWire(Wire):
     holder_identity: str | None = None
     renew_time: datetime | None = None
-    lease_duration_seconds: int | None = None
+    lease_duration_seconds: Int32 | None = None
 
 
 class LeaseWire(ObjectWire):

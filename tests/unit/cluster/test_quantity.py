@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from springtide.cluster.quantity import (
     MAX_AMOUNT,
+    NANO_PER_UNIT,
     QuantityError,
     nano_to_amount,
     parse_amount,
@@ -70,6 +71,20 @@ def test_what_is_no_quantity(text):
 @pytest.mark.parametrize("text", ["1e30", "99999999Ei", "9" * 40, "1e2000000000"])
 def test_huge_amounts_saturate_quickly(text):
     assert parse_value(text) == MAX_AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"),
+    [
+        pytest.param("9" * 5000, MAX_AMOUNT * NANO_PER_UNIT, id="enormous"),
+        pytest.param("0" * 5000 + "1", NANO_PER_UNIT, id="zeros before"),
+        pytest.param("1." + "0" * 5000 + "1", NANO_PER_UNIT + 1, id="the last digit rounds up"),
+        pytest.param("1." + "0" * 5000, NANO_PER_UNIT, id="zeros behind"),
+        pytest.param("1" * 5000 + "e-4999", 1_111_111_112, id="brought down by the exponent"),
+    ],
+)
+def test_numbers_longer_than_python_reads_are_quantities_all_the_same(text, nano):
+    assert parse_nano(text) == nano
 
 
 def test_negative_amounts_stay_negative_for_records():

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from springtide.cluster.wire import LabelSelectorWire, NodeSelectorWire, ObjectWire, ResourcesWire, Wire
+from springtide.cluster.wire import (
+    Int32,
+    LabelSelectorWire,
+    NodeSelectorWire,
+    ObjectWire,
+    ResourcesWire,
+    Wire,
+)
 
 
 class ClaimSpecWire(Wire):
@@ -102,7 +109,7 @@ class CsiDriverWire(ObjectWire):
 
 
 class AllocatableVolumesWire(Wire):
-    count: int | None = None
+    count: Int32 | None = None
 
 
 class NodeDriverWire(Wire):
