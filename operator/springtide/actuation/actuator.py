@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from springtide.actuation.detachment import VolumeApi
 from springtide.actuation.eviction import Evictor
 from springtide.actuation.node_edits import NodeEditor
 from springtide.actuation.outcome import Outcome, PodEvicted
@@ -59,6 +60,7 @@ class Actuator:
         clock: Clock,
         gate: MutationGate,
         purchase_log: PurchaseLog,
+        volumes: VolumeApi | None = None,
         settings: ActuationSettings | None = None,
         owner: str = "",
     ) -> None:
@@ -68,12 +70,11 @@ class Actuator:
         self._clock = clock
         self._evicted: dict[str, datetime] = {}
         self._cloud_task_number = 0
-        fence, locks = Fence(gate), GroupLocks()
+        self._fence = fence = Fence(gate)
+        locks = GroupLocks()
         self.targets = TargetMemory(clock)
         editor = NodeEditor(nodes, fence=fence, settings=settings)
-        terminator = Terminator(
-            fence=fence, locks=locks, targets=self.targets, settings=settings, clock=clock
-        )
+        terminator = Terminator(fence=fence, locks=locks, targets=self.targets, settings=settings)
         self._purchaser = Purchaser(
             log=purchase_log,
             terminator=terminator,
@@ -93,6 +94,7 @@ class Actuator:
             settings=settings,
             clock=clock,
             emit=self._take,
+            volumes=volumes,
         )
         self._removals = Removals(tools, owner=owner)
         self._soft_taints = SoftTaints(editor, settings=settings, clock=clock, emit=self._take)
@@ -160,6 +162,11 @@ class Actuator:
         soft = [node.name for node in nodes]
         failed.update(await self._soft_taints.release(soft, pool=name))
         return tuple(sorted(failed))
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether nothing that was sent can take effect any more."""
+        return self._fence.heard_out
 
     async def stop(self, *, grace: float) -> None:
         """End everything: removals are interrupted where they are (the next process resumes them), calls that

@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
+from springtide.actuation.detachment import may_have_volumes, wait_for_detachment
 from springtide.actuation.eviction import EvictionLimits, EvictionWitness
 from springtide.actuation.interruptions import Rollback
-from springtide.actuation.outcome import EvictionBlocked, PodEvicted, RemovalDraining, RollbackReason
+from springtide.actuation.outcome import (
+    EvictionBlocked,
+    PodEvicted,
+    RemovalDraining,
+    RollbackReason,
+    VolumesNotDetached,
+)
 from springtide.actuation.patience import patiently
 from springtide.actuation.ports import ManagedPool
 from springtide.actuation.removal_record import RemovalRecord
 from springtide.actuation.removal_tools import RemovalTools, told_of
 from springtide.actuation.residents import needs_a_place, wants_daemon_eviction
+from springtide.api.duration import format_duration
+from springtide.cluster.api_errors import KubeError
 from springtide.cluster.records import PodRecord
 from springtide.planning.plan import PodBlock
 from springtide.planning.scale_down.budgets import BudgetIndex
 from springtide.planning.scale_down.drain_rules import DrainContext, node_drain
+
+MOST_NAMED: Final = 3
+"""Volumes named in a message."""
 
 
 class Draining:
@@ -82,6 +95,31 @@ class Draining:
         daemons = [pod for pod in present if wants_daemon_eviction(pod, by_default=by_default)]
         await tools.evictor.evict_best_effort(self._node, daemons, limits=limits, witness=witness)
 
+    async def detach(self, present: Sequence[PodRecord]) -> None:
+        """Wait until the volumes of the pods that went are detached; in the end go on regardless. `present`: what was on
+        the node before the evictions."""
+        tools, patience = self._tools, self._rules.max_volume_detach_time
+        interrupted = len([pod for pod in present if pod.uid in self._planned]) < len(self._planned)
+        # Of a pod that an interrupted drain evicted nobody remembers what it mounted.
+        if tools.volumes is None or not (interrupted or may_have_volumes(present)):
+            return
+        try:
+            staying = [pod for pod in await self._list() if not pod.finished]
+            attached = await wait_for_detachment(
+                self._node,
+                staying=staying,
+                volumes=tools.volumes,
+                at_most=patience,
+                settings=tools.settings,
+            )
+        except KubeError as error:
+            # The pods are gone: giving the node back to the scheduler now would help nobody.
+            self._tell_not_detached(f"which volumes are attached cannot be read: {error}")
+            return
+        if attached:
+            names = ", ".join(attached[:MOST_NAMED]) + (", …" if len(attached) > MOST_NAMED else "")
+            self._tell_not_detached(f"still attached after {format_duration(patience)}: {names}")
+
     async def last_look(self) -> None:
         """Make sure, right before the instance is terminated, that no pod would be lost with it."""
         present = await self._list()
@@ -108,6 +146,9 @@ class Draining:
     def _tell_evicted(self, pod: PodRecord, grace: int) -> None:
         tools = self._tools
         tools.emit(PodEvicted(at=tools.clock(), pod=pod, grace_seconds=grace, **self._told))
+
+    def _tell_not_detached(self, message: str) -> None:
+        self._tools.emit(VolumesNotDetached(at=self._tools.clock(), message=message, **self._told))
 
     def _tell_blocked(self, pod: PodRecord, message: str, remaining: timedelta) -> None:
         now = self._tools.clock()

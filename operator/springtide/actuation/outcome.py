@@ -196,8 +196,24 @@ class EvictionBlocked(RemovalOutcome):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumesNotDetached(RemovalOutcome):
+    """The node is drained, but volumes are still attached to it, or nobody can say; its instance is terminated all the
+    same."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalTerminating(RemovalOutcome):
     """The node is drained; the cloud is being asked to terminate the instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDeleted(RemovalOutcome):
+    """The Node outlived its instance, and was deleted by us."""
+
+    outlived: timedelta
+    """How long it did, as far as we watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

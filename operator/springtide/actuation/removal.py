@@ -1,7 +1,6 @@
 """The removal of one node: taint, drain, terminate, gone; or rolled back. Each step can be resumed by another process.
 
-The phase stands in the node's annotation before a step is taken. Nothing is deleted but the instance: the cloud's node
-controller deletes the Node.
+The phase stands in the node's annotation before a step is taken.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import msgspec
 
 from springtide.actuation.draining import Draining
 from springtide.actuation.interruptions import Rollback, Stuck
+from springtide.actuation.last_rites import LastRites
 from springtide.actuation.node_edits import NodeGone
 from springtide.actuation.outcome import (
     RemovalDone,
@@ -71,7 +71,10 @@ def new_record(
     return RemovalRecord(
         phase=RemovalPhase.TAINTED,
         since=now,
-        deadline=now + rules.max_pod_eviction_time + timedelta(seconds=steps_seconds),
+        deadline=now
+        + rules.max_pod_eviction_time
+        + rules.max_volume_detach_time
+        + timedelta(seconds=steps_seconds),
         plan_id=plan_id,
         cordoned_by_us=False,
         pool=removal.pool,
@@ -87,11 +90,15 @@ def new_record(
 class RemovalRun:
     """One process's work on one node's removal; one of `start`, `resume` and `roll_back` is called, once."""
 
-    def __init__(self, node: str, *, record: RemovalRecord, pool: ManagedPool, tools: RemovalTools) -> None:
+    def __init__(
+        self, node: str, *, record: RemovalRecord, pool: ManagedPool, tools: RemovalTools, give_up_at: float
+    ) -> None:
+        """`give_up_at`: the record's deadline, by the event loop's clock."""
         self.node = node
         self.record = record
         self._pool = pool
         self._tools = tools
+        self._give_up_at = give_up_at
         self._draining = Draining(node, record=record, pool=pool, tools=tools)
         self._may_be_terminated = record.phase is RemovalPhase.TERMINATING
 
@@ -149,7 +156,7 @@ class RemovalRun:
         try:
             await steps()
         except Rollback as wanted:
-            await self._undo(wanted)
+            await self._undo_unless_going(wanted)
         except Withdrawn as told:
             await self._undo(Rollback(RollbackReason.WITHDRAWN, str(told)))
         except NodeGone:
@@ -182,6 +189,7 @@ class RemovalRun:
             )
             await self._enter(RemovalPhase.DRAINING)
             await self._draining.evict(present)
+            await self._draining.detach(present)
             await self._wait_for_delays()
             await self._enter(RemovalPhase.TERMINATING)
         await self._draining.last_look()
@@ -189,7 +197,7 @@ class RemovalRun:
         await self._wait_until_gone()
 
     def _refuse_late(self) -> None:
-        if self._tools.clock() > self.record.deadline:
+        if asyncio.get_running_loop().time() > self._give_up_at:
             raise Rollback(
                 RollbackReason.DEADLINE, f"it should have ended by {self.record.deadline:%H:%M:%S}"
             )
@@ -230,21 +238,14 @@ class RemovalRun:
         fates = await self._tools.terminator.fates(self._pool, self.record.group, [instance])
         if fates[instance] is InstanceFate.UNKNOWN:
             raise Stuck(f"whether instance {instance} was terminated could not be read")
-        self._may_be_terminated = fates[instance] is InstanceFate.GONE
+        self._may_be_terminated = fates[instance].is_going
         return self._may_be_terminated
 
     async def _wait_until_gone(self) -> None:
-        settings = self._tools.settings
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + settings.node_gone_timeout
-        while await self._read_node() is not None:
-            if loop.time() >= give_up_at:
-                waited = timedelta(seconds=settings.node_gone_timeout)
-                raise Stuck(
-                    f"instance {self.record.instance} was terminated, but its Node is still there {waited} later: "
-                    "is the cloud's node controller running?"
-                )
-            await asyncio.sleep(settings.node_gone_poll)
+        rites = LastRites(
+            self.node, record=self.record, pool=self._pool, tools=self._tools, read=self._read_node
+        )
+        await rites.see_off()
         self._node_is_gone()
 
     # --- the ends -----------------------------------------------------------------------------------------------
@@ -255,6 +256,27 @@ class RemovalRun:
             self._tools.emit(RemovalDone(at=now, took=now - self.record.since, **self._told))
         else:
             self._tell_rolled_back(Rollback(RollbackReason.NODE_GONE, "the Node vanished by itself"))
+
+    async def _undo_unless_going(self, wanted: Rollback) -> None:
+        """A node whose instance somebody else has terminated meanwhile (the cloud, a human, the spot market) cannot be
+        kept. Pods that do not end, or cannot be evicted, are the first sign of it."""
+        if wanted.reason is RollbackReason.TERMINATE_REFUSED or not await self._went_by_itself():
+            await self._undo(wanted)
+            return
+        try:
+            await self._enter(RemovalPhase.TERMINATING)
+            await self._wait_until_gone()
+        except Withdrawn as told:
+            await self._undo(Rollback(RollbackReason.WITHDRAWN, str(told)))
+        except NodeGone:
+            self._node_is_gone()
+
+    async def _went_by_itself(self) -> bool:
+        try:
+            return await self._is_going()
+        except Stuck:
+            # A cloud that cannot be asked must not keep a node tainted.
+            return False
 
     async def _undo(self, wanted: Rollback) -> None:
         def change(node: NodeObject) -> Mapping[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from springtide.actuation.detachment import VolumeApi
 from springtide.actuation.eviction import Evictor
 from springtide.actuation.node_edits import NodeEditor
 from springtide.actuation.ports import Clock, Emit, NodeApi, Picture
@@ -25,6 +26,8 @@ class RemovalTools:
     settings: ActuationSettings
     clock: Clock
     emit: Emit
+    volumes: VolumeApi | None = None
+    """None: nobody knows what is attached, and nothing is waited for."""
 
 
 class Told(TypedDict):

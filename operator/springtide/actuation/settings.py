@@ -42,6 +42,11 @@ class ActuationSettings:
     pod_poll_interval: float = 2.0
     """The first wait is doubled up to this: some take their whole grace."""
 
+    detachment_poll_first: float = 0.5
+    """First wait between two looks at the volumes that are still attached to a drained node."""
+    detachment_poll: float = 5.0
+    """The first wait is doubled up to this: each look reads all VolumeAttachments of the cluster."""
+
     delay_deletion_timeout: float = 120.0
     """How long annotations delay-deletion.cluster-autoscaler.kubernetes.io/* hold up a termination. Cluster
     Autoscaler: --node-deletion-delay-timeout."""
@@ -62,6 +67,11 @@ class ActuationSettings:
     node_gone_timeout: float = 900.0
     """How long the cloud's node controller may take to delete the Node of a terminated instance."""
     node_gone_poll: float = 5.0
+    instance_off_poll: float = 30.0
+    """Between two questions to the cloud whether a terminated instance is off, while its Node is still there."""
+    node_deletion_grace: float = 120.0
+    """So long after an instance is off its Node is left to the cloud's node controller; then we delete it. Cluster
+    Autoscaler never does, Karpenter at once. 0: never."""
 
     retry_first: float = 30.0
     """First wait before an interrupted or failed removal is taken up again; doubled up to `retry_most`."""

@@ -211,6 +211,11 @@ class ScaleDownSettings:
     """How long an eviction that is refused (by a PodDisruptionBudget) is tried again before the removal is
     rolled back. Cluster Autoscaler: --max-pod-eviction-time."""
 
+    max_volume_detach_time: Duration = timedelta(minutes=2)
+    """How long a drained node waits until the volumes of its pods are detached, so that they can be attached
+    where the pods go; then its instance is terminated regardless. Volumes of pods that stay (DaemonSets) do
+    not count. Cluster Autoscaler does not wait, Karpenter without end."""
+
     skip_nodes_with_system_pods: Flag = True
     """Whether a pod in namespace kube-system without a PodDisruptionBudget keeps its node. DaemonSet and
     mirror pods never do. Cluster Autoscaler: --skip-nodes-with-system-pods."""

@@ -13,6 +13,7 @@ from springtide.actuation.outcome import (
     CancellationFailed,
     EvictionBlocked,
     InstanceLost,
+    NodeDeleted,
     Outcome,
     PodEvicted,
     PurchaseAcknowledged,
@@ -31,6 +32,7 @@ from springtide.actuation.outcome import (
     SoftTaintFailed,
     UnregisteredFailed,
     UnregisteredTerminated,
+    VolumesNotDetached,
 )
 from springtide.cluster.records import PodRecord
 from springtide.reporting.phrases import elapsed, nodes_count, pods_count
@@ -239,12 +241,38 @@ def _(outcome: EvictionBlocked) -> Note:
 
 
 @note_of.register
+def _(outcome: VolumesNotDetached) -> Note:
+    return Note(
+        message=f"volumes of node {outcome.node} are not detached, its instance is terminated all the same: "
+        f"{outcome.message}",
+        reason="VolumesNotDetached",
+        level=logging.WARNING,
+        plan_id=outcome.plan_id,
+        node=outcome.node,
+        fields={"node": outcome.node, "instance": outcome.instance},
+    )
+
+
+@note_of.register
 def _(outcome: RemovalTerminating) -> Note:
     return Note(
         message=f"terminating instance {outcome.instance} of {_group(outcome)} (node {outcome.node})",
         reason="ScaleDown",
         plan_id=outcome.plan_id,
         node=outcome.node,
+        fields={"node": outcome.node, "instance": outcome.instance},
+    )
+
+
+@note_of.register
+def _(outcome: NodeDeleted) -> Note:
+    return Note(
+        message=f"deleted Node {outcome.node}: instance {outcome.instance} has been off for "
+        f"{elapsed(outcome.outlived)}, and no node controller of the cloud has deleted it",
+        reason="DeletedNode",
+        plan_id=outcome.plan_id,
+        pool=outcome.pool,
+        decides=False,
         fields={"node": outcome.node, "instance": outcome.instance},
     )
 

@@ -1,13 +1,13 @@
 """The operator process: everything is made, wired, started in order and stopped in reverse.
 
-Order: informers → (synced) → clouds, pass loop, events, statuses → kopf. A failure of any part ends the process, so that
-its supervisor starts a whole one anew; a half operator would look alive.
+Order: informers, clouds → (synced) → election → (won) → pass loop, events, statuses → kopf. A failure of any part ends the
+process, so that its supervisor starts a whole one anew; a half operator would look alive. Who loses the election once won
+ends, too; who does not win it stands by with everything warm.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -25,13 +25,17 @@ from springtide import __version__
 from springtide.actuation.actuator import Actuator
 from springtide.actuation.node_api import KubeNodes
 from springtide.actuation.outcome import Outcome
+from springtide.actuation.ports import Fence
 from springtide.actuation.settings import ActuationSettings
+from springtide.actuation.volume_api import KubeVolumes
 from springtide.cluster.access import from_environment
 from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError, NoAccess
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.records import PodRecord
+from springtide.cluster.send_guard import Leave
 from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.watching import ClusterWatch, pod_codec
+from springtide.leadership.elector import LeadershipLost
 from springtide.leadership.gate import MutationGate
 from springtide.providers.base import Provider
 from springtide.providers.registry import ProviderNotInstalledError, ProviderSettings, kinds, load
@@ -42,21 +46,17 @@ from springtide.reporting.narrator import Narrator
 from springtide.reporting.reporter import Reporter
 from springtide.reporting.status_writer import StatusWriter
 from springtide.runtime.cloud_watch import CloudWatch
+from springtide.runtime.election import EXIT_LEADERSHIP_LOST, Whereabouts, make_gate, standing
 from springtide.runtime.engine import Engine
 from springtide.runtime.garbage import look_seldom, spare_what_is_here
 from springtide.runtime.http import make_app, serve
-from springtide.runtime.kopf_host import hosted
+from springtide.runtime.leading import Reign
 from springtide.runtime.memory import Memories
+from springtide.runtime.own_node import OwnNode
 from springtide.runtime.purchase_book import PurchaseBook
 from springtide.runtime.settings import LogFormat, OperatorSettings
-from springtide.runtime.watchdog import watch_over
 
-LAST_EVENTS_SECONDS: Final = 0.5
-"""At the stop, events still waiting get so long."""
-LAST_ANSWERS_SECONDS: Final = 1.0
-"""At the stop, purchases that were sent get so long to hear their answer."""
-
-STOP_SECONDS: Final = 2.5
+STOP_SECONDS: Final = 3.0
 """A stop that takes longer is cut short: what was not finished is resumed by the next process."""
 
 RegisterHandlers = Callable[[kopf.OperatorRegistry], kopf.OperatorRegistry]
@@ -90,9 +90,14 @@ async def serve_until(
     stop: asyncio.Event,
     *,
     listen: Callable[[], None] = lambda: None,
+    is_whole_process: bool = False,
 ) -> None:
-    """Run until `stop` is set. Raises StartError, or whatever made a part fail. `listen`: see kopf_host.hosted."""
-    async with running(settings, register, listen=listen) as (_, failed):
+    """Run until `stop` is set, or another replica should lead.
+
+    Raises StartError, LeadershipLost, or whatever made a part fail. `listen`: see kopf_host.hosted; `is_whole_process`:
+    see election.standing.
+    """
+    async with running(settings, register, listen=listen, is_whole_process=is_whole_process) as (_, failed):
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         either: list[asyncio.Future[Any]] = [stopping, failed]
         try:
@@ -106,28 +111,43 @@ async def serve_until(
 
 @asynccontextmanager
 async def running(
-    settings: OperatorSettings, register: RegisterHandlers, *, listen: Callable[[], None] = lambda: None
+    settings: OperatorSettings,
+    register: RegisterHandlers,
+    *,
+    listen: Callable[[], None] = lambda: None,
+    is_whole_process: bool = False,
 ) -> AsyncIterator[tuple[Parts, asyncio.Future[None]]]:
-    """An operator that runs for as long as the context; the future ends with the error of a part that fails."""
+    """An operator that runs, or stands by, for as long as the context; the future ends when it should end by itself:
+    with the error of a part that failed, or without one when another replica should lead."""
     async with AsyncExitStack() as stack:
         load_access = from_environment(
             str(settings.kubeconfig) if settings.kubeconfig else None, context=settings.context or None
         )
-        client = await stack.enter_async_context(KubeClient(load_access))
+        gate, here = make_gate(settings), Whereabouts.from_environment()
+        leave = Fence(gate).check
+        client = await stack.enter_async_context(KubeClient(load_access, leave=leave))
         await _check_cluster(client)
-        providers, not_installed = _providers(settings)
+        providers, not_installed = _providers(settings, leave)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         cluster = ClusterWatch(client)
         engine, clouds, metrics, recorder, reporter, actuator = _assemble(
-            settings, client, cluster, providers, not_installed
+            settings,
+            client,
+            cluster,
+            providers,
+            not_installed,
+            gate=gate,
+            own_node=OwnNode(here, client, elects=settings.leader_elect),
         )
         for informer in cluster.informers:
             metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
-        cluster.state.on_wake_up(engine.wake)
-        cluster.state.on_arrival(engine.requests.prolong)
-        cluster.state.on_refused(engine.pod_refused)
-        app = make_app(registry=metrics.registry, healthy=engine.unhealthy, ready=engine.unready)
+        app = make_app(
+            registry=metrics.registry,
+            healthy=engine.unhealthy,
+            ready=engine.unready,
+            role=lambda: "standby" if gate.why_closed() else "leading",
+        )
         host, port = settings.http_host_port
         try:
             bound = await stack.enter_async_context(serve(app, host=host, port=port))
@@ -136,26 +156,39 @@ async def running(
         look_seldom()
         cluster.start()
         stack.push_async_callback(cluster.stop)
-        tasks = [
-            asyncio.create_task(work, name=name)
-            for name, work in (
-                ("clouds", clouds.run()),
-                ("events", recorder.run()),
-                ("statuses", reporter.run()),
-                ("passes", engine.run()),
-                ("watchdog", watch_over(engine)),
-            )
-        ]
-        stack.push_async_callback(_stop, tasks, actuator, recorder, reporter)
+        reading = asyncio.create_task(clouds.run(), name="clouds")
+        stack.push_async_callback(_ended, reading)
         await _until_synced(cluster)
         spare_what_is_here()
-        registry = register(kopf.OperatorRegistry())
-        ended = await stack.enter_async_context(
-            hosted(registry, load_access=load_access, memo=engine, listen=listen)
+        # Only now: who cannot see the cluster should not lead.
+        leadership = await stack.enter_async_context(
+            standing(
+                settings,
+                load_access,
+                gate=gate,
+                metrics=metrics,
+                here=here,
+                is_whole_process=is_whole_process,
+            )
         )
         logger.info("springtide %s is watching; probes and metrics on port %d", __version__, bound)
-        engine.wake("start")
-        failed = asyncio.ensure_future(_first_failure([*tasks, ended]))
+        reign = Reign(
+            leadership=leadership,
+            engine=engine,
+            cluster=cluster,
+            clouds=clouds,
+            actuator=actuator,
+            recorder=recorder,
+            reporter=reporter,
+            registry=register(kopf.OperatorRegistry()),
+            load_access=load_access,
+            leave=leave,
+            listen=listen,
+        )
+        stack.push_async_callback(reign.resign)
+        reigning = asyncio.create_task(reign.run(), name="reign")
+        stack.push_async_callback(_ended, reigning)
+        failed = asyncio.ensure_future(_first_failure([leadership.lost, reigning, reading]))
         try:
             yield Parts(engine, metrics, cluster, clouds, bound), failed
         finally:
@@ -163,9 +196,14 @@ async def running(
             await asyncio.gather(failed, return_exceptions=True)
 
 
-def _providers(settings: OperatorSettings) -> tuple[dict[str, Provider], dict[str, str]]:
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _providers(settings: OperatorSettings, leave: Leave) -> tuple[dict[str, Provider], dict[str, str]]:
     """The providers by kind; and the kinds that lack something, with what to do about it."""
-    provider_settings = ProviderSettings(cluster_name=settings.cluster_name, clock=utc_now)
+    provider_settings = ProviderSettings(cluster_name=settings.cluster_name, clock=utc_now, leave=leave)
     providers, not_installed = {}, {}
     for kind in sorted(kinds()):
         try:
@@ -183,6 +221,9 @@ def _assemble(
     cluster: ClusterWatch,
     providers: dict[str, Provider],
     not_installed: dict[str, str],
+    *,
+    gate: MutationGate,
+    own_node: OwnNode,
 ) -> tuple[Engine, CloudWatch, Metrics, EventRecorder, Reporter, Actuator]:
     """Make the parts and tie the knot between actuator and engine (each tells the other)."""
     metrics, memories = Metrics(), Memories()
@@ -209,9 +250,13 @@ def _assemble(
         picture=lambda: cluster.picture(now=utc_now()),
         emit=emit,
         clock=utc_now,
-        gate=MutationGate.always_open(),
-        settings=ActuationSettings(delay_after_taint=settings.delay_after_taint.total_seconds()),
+        gate=gate,
+        settings=ActuationSettings(
+            delay_after_taint=settings.delay_after_taint.total_seconds(),
+            node_deletion_grace=settings.node_deletion_grace.total_seconds(),
+        ),
         purchase_log=PurchaseBook(memories, reporter, clock=utc_now),
+        volumes=KubeVolumes(client, claim=cluster.state.volumes.claim),
         owner=socket.gethostname(),
     )
     clouds = CloudWatch(
@@ -230,6 +275,7 @@ def _assemble(
         memories=memories,
         settings=settings,
         clock=utc_now,
+        own_node=own_node,
     )
     return engine, clouds, metrics, recorder, reporter, actuator
 
@@ -286,25 +332,12 @@ async def _until_synced(cluster: ClusterWatch) -> None:
             )
 
 
-async def _stop(
-    tasks: list[asyncio.Task[None]], actuator: Actuator, recorder: EventRecorder, reporter: Reporter
-) -> None:
-    """Nothing new is begun, what was sent is heard out briefly, the last words are written."""
-    passes = next(task for task in tasks if task.get_name() == "passes")
-    passes.cancel()
-    await actuator.stop(grace=LAST_ANSWERS_SECONDS)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LAST_EVENTS_SECONDS):
-            await asyncio.gather(reporter.flush(), recorder.flush(seconds=LAST_EVENTS_SECONDS))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def _first_failure(parts: list[asyncio.Future[None]]) -> None:
     done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-    for part in done:
-        part.result()
+    # In the order given: a lost lease makes other parts fail, too.
+    for part in parts:
+        if part in done:
+            part.result()
 
 
 def run(settings: OperatorSettings, register: RegisterHandlers) -> int:
@@ -315,6 +348,9 @@ def run(settings: OperatorSettings, register: RegisterHandlers) -> int:
     except StartError as error:
         logger.error("%s", error)
         return 1
+    except LeadershipLost as error:
+        logger.critical("leadership is lost, the process ends: %s", error)
+        return EXIT_LEADERSHIP_LOST
     except Exception as error:
         logger.critical("a part of the operator failed, it ends: %s", error, exc_info=True)
         return 1
@@ -330,7 +366,9 @@ async def _run_until_signal(settings: OperatorSettings, register: RegisterHandle
             loop.add_signal_handler(number, stop.set)
 
     listen()
-    serving = asyncio.ensure_future(serve_until(settings, register, stop, listen=listen))
+    serving = asyncio.ensure_future(
+        serve_until(settings, register, stop, listen=listen, is_whole_process=True)
+    )
     stopping = asyncio.ensure_future(stop.wait())
     # Also while it is still starting (no API server yet), a signal ends it at once.
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -169,6 +169,12 @@ class FakeNodes:
             self.edit(name, change)
             return copy.deepcopy(self._node(name))
 
+    async def delete(self, name: str, *, uid: str) -> None:
+        async with self._call("delete"):
+            if self._node(name)["metadata"]["uid"] != uid:
+                raise ApiError(status=409, reason="Conflict", message="the UID in the precondition differs")
+            del self.objects[name]
+
     async def pods_on(self, name: str) -> Sequence[PodRecord]:
         async with self._call("pods_on"):
             return [record for node, record in self.pods.values() if node == name]
@@ -249,6 +255,27 @@ class _Call:
             raise error
 
 
+class FakeVolumes:
+    """The VolumeApi in memory."""
+
+    def __init__(self) -> None:
+        self.attached: dict[str, str] = {}
+        """Volume -> node."""
+        self.bound: dict[str, str] = {}
+        """Claim -> volume."""
+        self.error: KubeError | None = None
+        self.reads = 0
+
+    async def attached_to(self, node: str) -> list[str]:
+        self.reads += 1
+        if self.error is not None:
+            raise self.error
+        return [volume for volume, where in self.attached.items() if where == node]
+
+    def volume_of(self, namespace: str, claim: str) -> str:
+        return self.bound.get(claim, "")
+
+
 def merge_patch(target: Any, change: Any) -> Any:
     """RFC 7386."""
     if not isinstance(change, Mapping):
@@ -313,6 +340,8 @@ class World:
     settings: ActuationSettings = field(default_factory=ActuationSettings)
     scale_down: Mapping[str, Any] = field(default_factory=dict)
     size: int = 3
+    clock_error: timedelta = timedelta(0)
+    """By how much the operator's wall clock is wrong."""
     gate: MutationGate = field(default_factory=MutationGate.always_open)
 
     def __post_init__(self) -> None:
@@ -320,6 +349,7 @@ class World:
         self.nodes = FakeNodes(self.pauses)
         self.outcomes: list[Outcome] = []
         self.budgets: list[DisruptionBudget] = []
+        self.volumes = FakeVolumes()
         self.cloud = SimulatedCloud(
             clock=clock, on_instance_running=self._register, on_instance_gone=self._node_gone
         )
@@ -345,10 +375,11 @@ class World:
                 disruption_budgets=tuple(self.budgets),
             ),
             emit=self.outcomes.append,
-            clock=clock,
+            clock=lambda: clock() + self.clock_error,
             gate=self.gate,
             settings=self.settings,
             purchase_log=self.log,
+            volumes=self.volumes,
             owner="test",
         )
         return self.actuator

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from springtide.actuation.node_api import KubeNodes
+from springtide.actuation.volume_api import KubeVolumes
 from springtide.cluster.api_errors import ApiError
 from springtide.cluster.decode import pod_record
 from springtide.cluster.kube import KubeClient
@@ -41,7 +42,7 @@ class Recorder:
 
     async def get(self, path: str, params: dict[str, str] | None = None, **_: Any) -> bytes:
         self._note("get" if _names_an_object(path) else "list", path, params)
-        return b'{"metadata": {}}'
+        return b'{"metadata": {}, "items": []}'
 
     async def get_json(self, path: str, params: dict[str, str] | None = None) -> Any:
         self._note("get", path, params)
@@ -98,6 +99,7 @@ async def of_actuation(pod: PodRecord) -> set[Permission]:
     await nodes.patch("node-1", {})
     await nodes.pods_on("node-1")
     await nodes.evict(pod, grace_seconds=30)
+    await KubeVolumes(client, claim=lambda namespace, name: None).attached_to("node-1")
     needed: set[Permission] = client.needed
     return needed
 
