@@ -21,7 +21,7 @@ from springtide.cluster.groups import InstanceState, PoolListing
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.leadership.gate import MutationGate
-from springtide.providers.base import TargetChange, TerminateOutcome, TerminateResult
+from springtide.providers.base import Lifecycle, TargetChange, TerminateOutcome, TerminateResult
 from springtide.providers.simulated.cloud import SimulatedCloud
 from springtide.providers.simulated.provider import SimulatedProvider
 from springtide.reporting.events import EventRecorder
@@ -95,6 +95,12 @@ class Nodes:
             if version not in (None, node["metadata"]["resourceVersion"]):
                 raise ApiError(status=409, reason="Conflict", message="the object has been modified")
             return self._server.put("Node", merge_patch(node, change))
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        async with self._door.changing("delete Node", name):
+            if self._node(name)["metadata"]["uid"] != uid:
+                raise ApiError(status=409, reason="Conflict", message="the UID in the precondition differs")
+            self._control_plane.delete_node(name)
 
     async def pods_on(self, name: str) -> Sequence[PodRecord]:
         async with self._door.asking():
@@ -179,6 +185,12 @@ class Cloud(SimulatedProvider):
             await asyncio.sleep(self._world.listing_seconds)
             return listings
 
+    async def lifecycles(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, Lifecycle]:
+        async with self._door.asking():
+            return await super().lifecycles(pool, group_id, instance_ids)
+
     async def raise_target(self, pool: NodePool, group_id: str, *, expected: int, to: int) -> TargetChange:
         async with self._door.changing("raise target", f"{pool.name}/{group_id}", to_cloud=True):
             before = self.cloud.group(pool.name, group_id).target
@@ -258,7 +270,9 @@ class Process:
             node_uid=lambda name: name,
         )
         self.writer = StatusWriter(self.statuses, clock=self._clock, heartbeat=settings.heartbeat)
-        self.reporter = Reporter(narrator=narrator, metrics=self.metrics, writer=self.writer, clock=self._clock)
+        self.reporter = Reporter(
+            narrator=narrator, metrics=self.metrics, writer=self.writer, clock=self._clock
+        )
         self.actuator = Actuator(
             Nodes(world.server, world.control_plane, self.door, world),
             picture=lambda: self.picture(now=self._clock()),

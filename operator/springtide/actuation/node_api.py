@@ -20,7 +20,7 @@ DecodePods = Callable[[bytes], Sequence[PodRecord]]
 
 
 class KubeNodes:
-    """NodeApi over a KubeClient. Verbs: nodes get, patch; pods list; pods/eviction create."""
+    """NodeApi over a KubeClient. Verbs: nodes get, patch, delete; pods list; pods/eviction create."""
 
     def __init__(self, client: KubeClient, *, decode_pods: DecodePods) -> None:
         self._client = client
@@ -36,6 +36,13 @@ class KubeNodes:
             _node_path(name), change, MERGE_PATCH, timeout_seconds=REQUEST_TIMEOUT_SECONDS
         )
         return node
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        await self._client.delete(
+            _node_path(name),
+            {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}},
+            timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+        )
 
     async def pods_on(self, name: str) -> Sequence[PodRecord]:
         # No resourceVersion: a quorum read, never the API server's watch cache of a moment ago.

@@ -34,6 +34,18 @@ class NodeEditor:
         """
         return await self._attempt(name, change, patience=self._settings.conflict_patience)
 
+    async def delete(self, name: str, *, uid: str) -> None:
+        """Delete the Node of this uid; one that is gone, or made anew, is no failure.
+
+        Raises MutationForbidden, KubeError, TimeoutError.
+        """
+        try:
+            async with self._fence.mutation(at_most=self._settings.kube_call_timeout):
+                await self._nodes.delete(name, uid=uid)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
     async def undo(self, name: str, change: Change) -> NodeObject:
         """Like `apply`, but more stubborn: for changes that take our marks off."""
         return await self._attempt(name, change, patience=self._settings.rollback_patience)

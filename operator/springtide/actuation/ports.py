@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from math import inf
+from typing import Any, Final, Protocol
 
 from springtide.actuation.outcome import Outcome
 from springtide.api.nodepool import NodePool
 from springtide.api.resolve import PoolSettings
+from springtide.cluster.api_errors import ApiUnreachable
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.leadership.gate import MutationGate
 from springtide.planning.plan import Purchase
-from springtide.providers.base import Provider
+from springtide.providers.base import AmbiguousError, Provider
 
 NodeObject = Mapping[str, Any]
 """A Node as the API server sent it, whole: what we do not know must survive our writes."""
@@ -40,6 +42,10 @@ class NodeApi(Protocol):
 
     async def patch(self, name: str, change: Mapping[str, Any]) -> NodeObject:
         """Apply a JSON merge patch; ApiError 409 when metadata.resourceVersion in it is not the present one."""
+        ...
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        """Delete the Node of this uid. ApiError 404: gone; 409: another Node has the name by now."""
         ...
 
     async def pods_on(self, name: str) -> Sequence[PodRecord]:
@@ -86,11 +92,17 @@ class MutationForbidden(Exception):
     """Nothing may be changed now; str() says why."""
 
 
+LATE_EFFECT_SECONDS: Final = 10.0
+"""A call without an answer may take effect so much later: in a queue of the API server or the cloud, or on the way."""
+
+
 class Fence:
     """Asked immediately before each mutation, so that nothing is changed without the right to (a lost lease, …)."""
 
     def __init__(self, gate: MutationGate) -> None:
         self._gate = gate
+        self._unheard_at = -inf
+        """Loop time at which a call ended without its answer."""
 
     def check(self) -> None:
         """Raises MutationForbidden unless a mutation may be sent right now."""
@@ -106,5 +118,14 @@ class Fence:
         happened.
         """
         self.check()
-        async with asyncio.timeout(min(at_most, self._gate.seconds_left())):
-            yield
+        try:
+            async with asyncio.timeout(min(at_most, self._gate.seconds_left())):
+                yield
+        except (asyncio.CancelledError, TimeoutError, AmbiguousError, ApiUnreachable):
+            self._unheard_at = asyncio.get_running_loop().time()
+            raise
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether every mutation of the last seconds was answered: no other can take effect any more."""
+        return asyncio.get_running_loop().time() - self._unheard_at > LATE_EFFECT_SECONDS

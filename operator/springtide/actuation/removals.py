@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,10 +28,15 @@ from springtide.cluster.snapshot import RemovalInFlight
 from springtide.planning.plan import Removal
 
 
+RemovalKey = tuple[str, tuple[str, datetime]]
+"""Node, identity of the removal."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Retry:
     failures: int
-    at: datetime
+    due: float
+    """By the loop's clock: a wall clock that is set back must not put it off for ever."""
 
 
 class Removals:
@@ -42,8 +48,10 @@ class Removals:
         self._tasks: OwnedTasks[str] = OwnedTasks()
         self._runs: dict[str, RemovalRun] = {}
         self._retries: dict[str, _Retry] = {}
-        self._ended: set[tuple[str, tuple[str, datetime]]] = set()
-        """Node and removal: ended here, though the informer, being behind, may still show them."""
+        self._ended: set[RemovalKey] = set()
+        """Ended here, though the informer, being behind, may still show them."""
+        self._give_up_at: dict[RemovalKey, float] = {}
+        """When each removal that this process has seen is to be over, by the loop's clock."""
 
     @property
     def in_flight(self) -> Mapping[str, RemovalInFlight]:
@@ -62,7 +70,7 @@ class Removals:
             rules=pool.settings.scale_down,
             settings=self._tools.settings,
         )
-        run = RemovalRun(removal.node, record=record, pool=pool, tools=self._tools)
+        run = self._run(removal.node, record, pool)
         self._own(run, lambda: run.start(removal))
 
     def resume(self, nodes: Iterable[NodeRecord], pools: Mapping[str, ManagedPool]) -> None:
@@ -74,7 +82,11 @@ class Removals:
         records = {node.name: _record_of(node) for node in marked}
         # Of nodes without marks there is nothing to try again, and nothing to leave alone.
         self._retries = {name: retry for name, retry in self._retries.items() if name in records}
-        self._ended &= {(name, record.identity) for name, record in records.items() if record is not None}
+        present = {(name, record.identity) for name, record in records.items() if record is not None}
+        self._ended &= present
+        self._give_up_at = {
+            key: at for key, at in self._give_up_at.items() if key in present or key[0] in self._tasks
+        }
         for node in marked:
             record = records[node.name]
             if node.name in self._tasks or not self._is_due(node.name):
@@ -83,7 +95,7 @@ class Removals:
                 continue
             pool = pools.get(record.pool) if record is not None else None
             if record is not None and pool is not None:
-                run = RemovalRun(node.name, record=record, pool=pool, tools=self._tools)
+                run = self._run(node.name, record, pool)
                 self._own(run, run.resume)
             else:
                 work = self._release(node.name, record, None)
@@ -110,6 +122,14 @@ class Removals:
 
     # --- carrying out -------------------------------------------------------------------------------------------
 
+    def _run(self, node: str, record: RemovalRecord, pool: ManagedPool) -> RemovalRun:
+        """The deadline is wall-clock, for the next process. Within one, it is judged once and then counted by the loop's
+        clock: one that jumps ahead must not undo all removals, and one that falls back must not lengthen any."""
+        left = min(record.deadline - self._tools.clock(), record.deadline - record.since)
+        give_up_at = asyncio.get_running_loop().time() + left.total_seconds()
+        known = self._give_up_at.setdefault((node, record.identity), give_up_at)
+        return RemovalRun(node, record=record, pool=pool, tools=self._tools, give_up_at=known)
+
     def _own(self, run: RemovalRun, work: Callable[[], Awaitable[None]]) -> None:
         self._runs[run.node] = run
         task = self._tasks.start(run.node, self._carry_out(run, work), name=f"removal of {run.node}")
@@ -131,7 +151,7 @@ class Removals:
         message = "its NodePool, policy or node group is no longer managed"
         try:
             if record is not None and pool is not None:
-                released = RemovalRun(node, record=record, pool=pool, tools=self._tools)
+                released = self._run(node, record, pool)
                 await released.roll_back(RollbackReason.RELEASED, message)
             else:
                 await self._undo_unmanaged(node, record, message)
@@ -157,12 +177,12 @@ class Removals:
 
     def _is_due(self, node: str) -> bool:
         retry = self._retries.get(node)
-        return retry is None or retry.at <= self._tools.clock()
+        return retry is None or retry.due <= asyncio.get_running_loop().time()
 
     def _suspended(self, node: str, record: RemovalRecord | None, message: str) -> None:
         phase = record.phase.value if record is not None else ""
-        first = timedelta(seconds=self._tools.settings.retry_first)
-        self._retries[node] = _Retry(0, self._tools.clock() + first)
+        first = self._tools.settings.retry_first
+        self._retries[node] = _Retry(0, asyncio.get_running_loop().time() + first)
         self._tools.emit(
             RemovalSuspended(at=self._tools.clock(), phase=phase, message=message, **_told(node, record))
         )
@@ -174,7 +194,7 @@ class Removals:
         # The exponent is bounded, or a failure that lasts for days would overflow the wait.
         wait = min(settings.retry_first * 2 ** min(failures - 1, 16), settings.retry_most)
         retry_at = self._tools.clock() + timedelta(seconds=wait)
-        self._retries[node] = _Retry(failures, retry_at)
+        self._retries[node] = _Retry(failures, asyncio.get_running_loop().time() + wait)
         self._tools.emit(
             RemovalFailed(
                 at=self._tools.clock(),

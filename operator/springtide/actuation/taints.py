@@ -86,6 +86,12 @@ def has_hard_taint(node: NodeObject) -> bool:
     return any(taint["key"] == HARD_TAINT for taint in _taints(node))
 
 
+def says_ready(node: NodeObject) -> bool:
+    """Whether the Node's Ready condition is True: its kubelet says so, and has not fallen silent."""
+    conditions = node.get("status", {}).get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
 def is_deletion_delayed(node: NodeObject) -> bool:
     return any(key.startswith(DELAY_DELETION_PREFIX) for key in annotations_of(node))
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from springtide.actuation.patience import growing
-from springtide.actuation.ports import Clock, Fence, ManagedPool
+from springtide.actuation.ports import Fence, ManagedPool
 from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.targets import GroupLocks, TargetMemory
-from springtide.cluster.groups import InstanceState
 from springtide.providers.base import (
     AmbiguousError,
     CredentialsError,
+    Lifecycle,
     ProviderError,
     RefusedError,
     TerminateOutcome,
     TerminateResult,
 )
 
-REMEMBER: Final = timedelta(minutes=30)
-"""So long an instance we terminated is not terminated again, though an older listing may still show it."""
+REMEMBER_SECONDS: Final = 1800.0
+"""So long an instance we terminated is not terminated again, though an older listing may still show it. By the event
+loop's clock, which nobody sets."""
 
 BATCH: Final = 10
 """Instances in one call, which providers may have to terminate one by one within `cloud_call_timeout`."""
@@ -37,10 +37,24 @@ class InstanceFate(StrEnum):
     """What the cloud says of an instance."""
 
     ALIVE = "Alive"
-    GONE = "Gone"
-    """Terminated, terminating, or not of the group any more."""
+    GOING = "Going"
+    """Terminating, by whomever."""
+    OFF = "Off"
+    """Terminated: the machine does not run any more."""
     UNKNOWN = "Unknown"
     """The cloud could not be read."""
+
+    @property
+    def is_going(self) -> bool:
+        """To be terminated no second time."""
+        return self in (InstanceFate.GOING, InstanceFate.OFF)
+
+
+_FATES: Final = {
+    Lifecycle.ALIVE: InstanceFate.ALIVE,
+    Lifecycle.TERMINATING: InstanceFate.GOING,
+    Lifecycle.TERMINATED: InstanceFate.OFF,
+}
 
 
 @dataclass(slots=True)
@@ -62,15 +76,13 @@ class Terminator:
         locks: GroupLocks,
         targets: TargetMemory,
         settings: ActuationSettings,
-        clock: Clock,
     ) -> None:
         self._fence = fence
         self._locks = locks
         self._targets = targets
         self._settings = settings
-        self._clock = clock
         self._doubtful: set[InstanceKey] = set()
-        self._terminated: dict[InstanceKey, datetime] = {}
+        self._terminated: dict[InstanceKey, float] = {}
 
     async def terminate(
         self, pool: ManagedPool, group: str, instances: Iterable[str]
@@ -100,15 +112,12 @@ class Terminator:
     ) -> Mapping[str, InstanceFate]:
         """What the cloud says of these instances, freshly read."""
         wanted = list(instances)
-        states = await self._read_states(pool, group)
-        if states is None:
+        try:
+            async with asyncio.timeout(self._settings.cloud_call_timeout):
+                found = await pool.provider.lifecycles(pool.resource, group, wanted)
+        except (ProviderError, TimeoutError):
             return dict.fromkeys(wanted, InstanceFate.UNKNOWN)
-        return {
-            instance: InstanceFate.GONE
-            if states.get(instance, InstanceState.DELETING) is InstanceState.DELETING
-            else InstanceFate.ALIVE
-            for instance in wanted
-        }
+        return {instance: _FATES[found[instance]] for instance in wanted}
 
     async def _once(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
         """Read what is doubtful, then ask for those that are certainly alive."""
@@ -126,7 +135,7 @@ class Terminator:
                 attempt.message = "the cloud could not be read after an answer was lost"
                 continue
             self._doubtful.discard((pool.name, group, instance))
-            if fate is InstanceFate.GONE:
+            if fate.is_going:
                 # Ours, most likely, whose answer was lost; the reading shows the lowered target already.
                 self._settle(pool, group, attempt, instance, TerminateResult(TerminateOutcome.TERMINATED))
             else:
@@ -183,7 +192,7 @@ class Terminator:
         attempt.results[instance] = result
         attempt.todo.discard(instance)
         if result.outcome is not TerminateOutcome.REFUSED:
-            self._terminated[pool.name, group, instance] = self._clock()
+            self._terminated[pool.name, group, instance] = asyncio.get_running_loop().time()
 
     def _gave_up(self, pool: ManagedPool, group: str, instance: str, message: str) -> TerminateResult:
         if (pool.name, group, instance) in self._doubtful:
@@ -191,26 +200,11 @@ class Terminator:
         return TerminateResult(TerminateOutcome.REFUSED, message)
 
     def _leave_out_terminated(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
-        now = self._clock()
-        self._terminated = {key: at for key, at in self._terminated.items() if now - at <= REMEMBER}
+        now = asyncio.get_running_loop().time()
+        self._terminated = {key: at for key, at in self._terminated.items() if now - at <= REMEMBER_SECONDS}
         for instance in sorted(attempt.todo):
             if (pool.name, group, instance) in self._terminated:
                 attempt.results[instance] = TerminateResult(
                     TerminateOutcome.ALREADY_GONE, "terminated before"
                 )
                 attempt.todo.discard(instance)
-
-    async def _read_states(self, pool: ManagedPool, group: str) -> Mapping[str, InstanceState] | None:
-        try:
-            async with asyncio.timeout(self._settings.cloud_call_timeout):
-                listings = await pool.provider.list_groups([pool.resource])
-        except (ProviderError, TimeoutError):
-            return None
-        listing = listings.get(pool.name)
-        if listing is None or listing.error:
-            # With an error the groups in it are of an earlier reading, which proves nothing.
-            return None
-        for listed in listing.groups:
-            if listed.id == group:
-                return {instance.id: instance.state for instance in listed.instances}
-        return None

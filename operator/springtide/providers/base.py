@@ -75,6 +75,17 @@ class TerminateResult:
     message: str = ""
 
 
+class Lifecycle(StrEnum):
+    """How far an instance is, as the cloud says of it by name."""
+
+    ALIVE = "Alive"
+    """It is there, or is being built or only stopped, in its group or elsewhere."""
+    TERMINATING = "Terminating"
+    """On its way out, by whomever: to be terminated no second time."""
+    TERMINATED = "Terminated"
+    """Off for good; or so long ago that the cloud has forgotten it."""
+
+
 @runtime_checkable
 class Provider(Protocol):
     """A cloud that has node groups."""
@@ -110,6 +121,16 @@ class Provider(Protocol):
         """Terminate exactly these instances, each lowering the target by one. One result for each id.
 
         Raises ProviderError only when nothing was changed for any of them.
+        """
+        ...
+
+    async def lifecycles(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, Lifecycle]:
+        """Read how far each of these instances is, afresh and by name. One answer for each id.
+
+        A listing in which an instance is missing is no answer: it may have been detached, and live on.
+        Raises ProviderError when it cannot be read, in full.
         """
         ...
 

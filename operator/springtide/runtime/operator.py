@@ -277,6 +277,10 @@ def _assemble(
         clock=utc_now,
         own_node=own_node,
     )
+    recorder.on_drop = metrics.event_dropped
+    metrics.watch(
+        events_waiting=lambda: recorder.waiting, lag_seconds=lambda: engine.surroundings.load.lag_seconds
+    )
     return engine, clouds, metrics, recorder, reporter, actuator
 
 

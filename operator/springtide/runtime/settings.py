@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from springtide.api.duration import format_duration, parse_duration
+from springtide.leadership.lease import LeaseTimes
 
 ENVIRONMENT_PREFIX = "SPRINGTIDE_"
 
@@ -61,7 +62,32 @@ class OperatorSettings:
     context: str = field(
         default="", metadata=explained("context of the kubeconfig; default: its current one")
     )
-    namespace: str = field(default="springtide-system", metadata=explained("namespace the operator runs in"))
+    leader_elect: bool = field(
+        default=True,
+        metadata=explained(
+            "lead only while holding the Lease, so that several replicas may run; with false nobody else may run"
+        ),
+    )
+    lease_namespace: str = field(
+        default="",
+        metadata=explained(
+            "namespace of the Lease, which must exist; without it the pod's own, outside of pods springtide-system"
+        ),
+    )
+    lease_name: str = field(
+        default="springtide", metadata=explained("name of the Lease by which the leader is elected")
+    )
+    lease_duration: timedelta = field(
+        default=timedelta(seconds=15),
+        metadata=explained("how long a leader that is silent is waited for before another one leads"),
+    )
+    renew_deadline: timedelta = field(
+        default=timedelta(seconds=10),
+        metadata=explained("a leader that could not renew its Lease for so long ends"),
+    )
+    retry_period: timedelta = field(
+        default=timedelta(seconds=2), metadata=explained("how often the leader renews its Lease")
+    )
     http_address: str = field(
         default="0.0.0.0:8080",
         metadata=explained("where /metrics, /healthz and /readyz are served; port 0 picks a free one"),
@@ -86,6 +112,13 @@ class OperatorSettings:
             "pause between tainting a node and looking at its pods again, so that the scheduler has seen the taint"
         ),
     )
+    node_deletion_grace: timedelta = field(
+        default=timedelta(minutes=2),
+        metadata=explained(
+            "how long the Node of an instance that we terminated, and that the cloud says is off, is left to the cloud's "
+            "node controller before it is deleted by us; 0s: never"
+        ),
+    )
     max_picture_age_removals: timedelta = field(
         default=timedelta(minutes=3),
         metadata=explained("with an older picture of the cluster or the cloud no node is removed"),
@@ -100,6 +133,15 @@ class OperatorSettings:
     )
 
     @property
+    def lease_times(self) -> LeaseTimes:
+        """The durations of the election."""
+        return LeaseTimes(
+            duration=self.lease_duration.total_seconds(),
+            renew_deadline=self.renew_deadline.total_seconds(),
+            retry_period=self.retry_period.total_seconds(),
+        )
+
+    @property
     def http_host_port(self) -> tuple[str, int]:
         """Host and port of `http_address`."""
         host, _, port = self.http_address.rpartition(":")
@@ -112,6 +154,8 @@ def _parse(name: str, kind: str, text: str) -> Any:
             return parse_duration(text)
         case "Path | None":
             return Path(text).expanduser()
+        case "bool":
+            return _BOOLEANS[text.lower()]
         case "LogFormat":
             return LogFormat(text)
         case "LogLevel":
@@ -120,7 +164,12 @@ def _parse(name: str, kind: str, text: str) -> Any:
             return text
 
 
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 def _default_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, timedelta):
         return format_duration(value)
     return str(value) if value not in (None, "") else "none"
@@ -134,6 +183,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             dest=setting.name,
+            # --leader-elect alone says true, as with all Kubernetes components.
+            nargs="?" if setting.type == "bool" else None,
+            const="true" if setting.type == "bool" else None,
             metavar="DURATION" if setting.type == "timedelta" else setting.name.split("_")[-1].upper(),
             help=explanation.replace("%", "%%"),
         )
@@ -157,15 +209,17 @@ def from_arguments(
             continue
         try:
             values[setting.name] = _parse(setting.name, str(setting.type), text)
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise SettingsError(f"{origin}={text!r}: {_expectation(str(setting.type), error)}") from error
     settings = OperatorSettings(**values)
     _check(settings)
     return settings
 
 
-def _expectation(kind: str, error: ValueError) -> str:
+def _expectation(kind: str, error: Exception) -> str:
     match kind:
+        case "bool":
+            return "must be true or false"
         case "LogFormat":
             return f"must be one of {', '.join(LogFormat)}"
         case "LogLevel":
@@ -185,6 +239,9 @@ def _check(settings: OperatorSettings) -> None:
     for name in ("provider_refresh", "provider_busy_refresh", "heartbeat"):
         if getattr(settings, name) <= timedelta(0):
             raise SettingsError(f"--{name.replace('_', '-')}: must be longer than zero")
+    problem = settings.lease_times.problem() if settings.leader_elect else ""
+    if problem:
+        raise SettingsError(f"--lease-duration, --renew-deadline, --retry-period: {problem}")
 
 
 def parse_settings(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> OperatorSettings:

@@ -54,6 +54,13 @@ async def test_a_patch_is_a_merge_patch(server: Server, nodes: KubeNodes) -> Non
     assert server.asked == [("PATCH", "/api/v1/nodes/ip-10-0-0-1.eu", "application/merge-patch+json", change)]
 
 
+async def test_a_deletion_names_the_very_node(server: Server, nodes: KubeNodes) -> None:
+    await nodes.delete("n1", uid="uid-1")
+    method, path, _, body = server.asked[0]
+    assert (method, path) == ("DELETE", "/api/v1/nodes/n1")
+    assert body["preconditions"] == {"uid": "uid-1"}
+
+
 async def test_pods_are_listed_by_node_and_decoded(server: Server, nodes: KubeNodes) -> None:
     server.answer = {"items": []}
     [record] = await nodes.pods_on("n1")

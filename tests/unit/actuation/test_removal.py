@@ -13,14 +13,17 @@ import pytest
 
 from springtide.actuation.outcome import (
     EvictionBlocked,
+    NodeDeleted,
     PodEvicted,
     RemovalDone,
     RemovalFailed,
     RemovalRolledBack,
     RemovalSuspended,
     RemovalTainted,
+    RemovalTerminating,
     RollbackReason,
 )
+from springtide.actuation.settings import ActuationSettings
 from springtide.cluster.api_errors import ApiError
 from springtide.cluster.records import PodPhase, PodRecord
 from springtide.providers.base import CredentialsError
@@ -303,7 +306,7 @@ async def test_denied_credentials_roll_back_at_once_since_nothing_was_terminated
 async def test_with_the_answer_lost_and_the_cloud_unreadable_the_node_keeps_its_marks() -> None:
     world = await World().booted()
     world.cloud.set_failure(AnswerLost(call=Call.TERMINATE, times=1))
-    unreadable = CallFails(call=Call.LIST_GROUPS, error=CredentialsError("access denied"))
+    unreadable = CallFails(call=Call.LIFECYCLES, error=CredentialsError("access denied"))
     world.cloud.set_failure(unreadable)
     world.cloud._termination_s = 10_000  # The instance takes its time.
     await world.remove()
@@ -314,14 +317,154 @@ async def test_with_the_answer_lost_and_the_cloud_unreadable_the_node_keeps_its_
     assert world.provider.terminations == [world.node()]
 
 
-async def test_a_node_object_that_nobody_deletes_is_reported_and_not_deleted_by_us() -> None:
-    world = await World().booted()
+# --- without a node controller of the cloud ----------------------------------------------------------------------
+
+
+async def without_node_controller(**settings: Any) -> World:
+    world = await World(settings=ActuationSettings(**settings)).booted()
     world.cloud.on_instance_gone = lambda instance: None
+    return world
+
+
+def terminated_after(world: World) -> timedelta:
+    [asked] = world.of(RemovalTerminating)
+    [deleted] = world.of(NodeDeleted)
+    return deleted.at - asked.at
+
+
+async def test_a_node_that_outlives_its_instance_is_deleted_after_the_grace() -> None:
+    world = await without_node_controller()
+    await world.remove()
+    assert world.of(RemovalDone)
+    assert world.node() not in world.nodes.objects
+    assert timedelta(minutes=2) <= terminated_after(world) <= timedelta(minutes=4)
+
+
+async def test_a_node_controller_in_time_is_left_to_its_work() -> None:
+    world = await World().booted()
+    await world.remove()
+    assert "delete" not in world.nodes.calls
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "told"),
+    [
+        pytest.param("off", "node controller running", id="it is not our work by the settings"),
+        pytest.param("going", "lifecycle hook", id="its instance is not off yet"),
+        pytest.param("unreadable", "lifecycle hook", id="the cloud cannot be read"),
+        pytest.param("ready", "says that it is Ready", id="a kubelet lives there"),
+    ],
+)
+async def test_a_node_whose_instance_may_live_is_never_deleted(obstacle: str, told: str) -> None:
+    world = await without_node_controller(node_deletion_grace=0.0 if obstacle == "off" else 120.0)
+    match obstacle:
+        case "going":
+            world.cloud._termination_s = 10_000
+        case "unreadable":
+            error = CredentialsError("access denied")
+            world.cloud.set_failure(CallFails(call=Call.LIFECYCLES, error=error))
+        case "ready":
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            world.nodes.edit(world.node(), {"status": ready})
     await world.remove()
     [failed] = world.of(RemovalFailed)
-    assert "node controller" in failed.message
+    assert told in failed.message
     assert failed.retry_at > clock()
     assert world.node() in world.nodes.objects
+    assert "delete" not in world.nodes.calls
+
+
+async def test_another_node_of_the_same_name_is_not_deleted() -> None:
+    world = await without_node_controller()
+
+    def made_anew() -> None:
+        world.nodes.edit(world.node(), {"metadata": {"uid": "another"}})
+
+    world.nodes.before["delete"] = made_anew
+    await world.remove()
+    assert world.of(RemovalDone)
+    assert world.node() in world.nodes.objects
+
+
+async def test_a_successor_deletes_the_node_that_its_predecessor_left() -> None:
+    world = await without_node_controller()
+    world.apply(removals=(world.removal(),))
+    await world.until(lambda: world.phase() == "Terminating" and world.provider.terminations)
+    await world.actuator.stop(grace=0)
+    await asyncio.sleep(7200)
+    world.new_actuator()
+    world.resume()
+    await world.quiet()
+    assert world.of(NodeDeleted)
+    assert world.provider.terminations == [world.node()]
+
+
+# --- instances that somebody else terminates ---------------------------------------------------------------------
+
+
+async def test_an_instance_that_dies_during_the_drain_is_not_given_back_to_the_scheduler() -> None:
+    world = await World().booted()
+    world.cloud.on_instance_gone = lambda instance: None
+    world.with_pods(pod("web-1"))
+    world.nodes.stubborn.add("web-1")
+    world.apply(removals=(world.removal(),))
+    await world.until(lambda: world.nodes.evictions)
+    world.cloud.lose(world.group.instances[world.node()])
+    await world.until(lambda: world.of(NodeDeleted))
+    await world.quiet()
+    assert not world.of(RemovalRolledBack)
+    assert world.provider.terminations == []
+    assert world.node() not in world.nodes.objects
+
+
+async def test_a_cloud_that_cannot_be_asked_does_not_hold_up_a_rollback() -> None:
+    world = await World().booted()
+    world.with_pods(pod("web-1"))
+    world.nodes.stubborn.add("web-1")
+    world.cloud.set_failure(CallFails(call=Call.LIFECYCLES, error=CredentialsError("access denied")))
+    await world.remove()
+    assert world.of(RemovalRolledBack)[0].reason is RollbackReason.PODS_REMAIN
+    assert world.phase() == ""
+
+
+# --- clocks that are set -----------------------------------------------------------------------------------------
+
+
+async def resumed_after_a_jump(jump: timedelta) -> World:
+    """A removal that is interrupted in this process, and resumed by it after somebody set the clock."""
+    world = await World().booted()
+    world.with_pods(pod("web-1"))
+    world.apply(removals=(world.removal(),))
+    await asyncio.sleep(2)
+    world.gate.close("the lease is lost")
+    await world.quiet()
+    world.clock_error = jump
+    world.gate.open_until(float("inf"))
+    await asyncio.sleep(31)
+    world.resume()
+    await world.quiet()
+    return world
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_a_clock_that_jumps_neither_undoes_a_removal_nor_puts_it_off(jump: timedelta) -> None:
+    world = await resumed_after_a_jump(jump)
+    assert world.of(RemovalDone)
+
+
+async def test_a_clock_that_was_set_back_lengthens_no_removal() -> None:
+    world = await World().booted()
+    world.with_pods(pod("web-1"))
+    world.apply(removals=(world.removal(),))
+    await asyncio.sleep(2)
+    world.gate.close("the lease is lost")
+    await world.quiet()
+    world.clock_error = timedelta(hours=-2)
+    await asyncio.sleep(1800)
+    world.gate.open_until(float("inf"))
+    world.resume()
+    await world.quiet()
+    assert world.of(RemovalRolledBack)[0].reason is RollbackReason.DEADLINE
 
 
 async def test_without_leave_to_act_nothing_is_changed() -> None:

@@ -52,6 +52,10 @@ class Recorder:
         self._note("create", path, None)
         return {}
 
+    async def delete(self, path: str, body: Any = None, **_: Any) -> Any:
+        self._note("delete", path, None)
+        return {}
+
     async def patch(self, path: str, body: Any, content_type: str = "", **_: Any) -> Any:
         self._note("patch", path, None)
         if self.refuse_next is not None:
@@ -97,6 +101,7 @@ async def of_actuation(pod: PodRecord) -> set[Permission]:
     nodes = KubeNodes(client, decode_pods=lambda _: ())
     await nodes.read("node-1")
     await nodes.patch("node-1", {})
+    await nodes.delete("node-1", uid="uid-1")
     await nodes.pods_on("node-1")
     await nodes.evict(pod, grace_seconds=30)
     await KubeVolumes(client, claim=lambda namespace, name: None).attached_to("node-1")

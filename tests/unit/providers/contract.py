@@ -16,6 +16,7 @@ from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import FailureClass, InstanceState, NodeGroup, PoolListing
 from springtide.providers.base import (
     AmbiguousError,
+    Lifecycle,
     Provider,
     RefusedError,
     TerminateOutcome,
@@ -272,6 +273,27 @@ class ProviderContract:
         results = await world.provider.terminate(pool, mine.id, [foreign])
         assert results[foreign].outcome is TerminateOutcome.REFUSED
         assert running(await world.group(pool, "b")) == 1
+
+    async def test_the_cloud_says_of_each_instance_how_far_it_is(self, world: World) -> None:
+        pool = await world.pool(Wish())
+        group = await world.grown(pool, 2)
+        victim, other = [instance.id for instance in group.instances]
+        unknown = "i-00000000000000000"
+        await world.provider.terminate(pool, group.id, [victim])
+        said = await world.provider.lifecycles(pool, group.id, [victim, other, unknown])
+        assert said[victim] in (Lifecycle.TERMINATING, Lifecycle.TERMINATED)
+        assert said[other] is Lifecycle.ALIVE
+        assert said[unknown] is Lifecycle.TERMINATED
+        await world.until(pool, lambda group: victim not in {i.id for i in group.instances})
+        said = await world.provider.lifecycles(pool, group.id, [victim])
+        assert said[victim] is Lifecycle.TERMINATED
+
+    async def test_an_instance_that_lives_outside_the_group_is_not_off(self, world: World) -> None:
+        pool = await world.pool(Wish(name="a"), Wish(name="b"))
+        mine, other = await world.grown(pool, 1, name="a"), await world.grown(pool, 1, name="b")
+        foreign = other.instances[0].id
+        said = await world.provider.lifecycles(pool, mine.id, [foreign])
+        assert said[foreign] is Lifecycle.ALIVE
 
     async def test_terminating_stops_at_the_minimum(self, world: World) -> None:
         pool = await world.pool(Wish(min_size=1))

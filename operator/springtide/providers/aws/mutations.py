@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from springtide.cluster.groups import InstanceState
+from springtide.cluster.groups import Instance, InstanceState
 from springtide.providers.aws.acknowledged import Acknowledged
 from springtide.providers.aws.groups import AutoScalingGroup, read_by_names
 from springtide.providers.aws.iam import Operation
@@ -17,6 +17,7 @@ from springtide.providers.aws.losses import Losses
 from springtide.providers.aws.session import Answer, Region, answered_at
 from springtide.providers.base import (
     AmbiguousError,
+    Lifecycle,
     RefusedError,
     TargetChange,
     TerminateOutcome,
@@ -24,7 +25,8 @@ from springtide.providers.base import (
 )
 from springtide.providers.termination import terminate_each
 
-_GONE_STATES = frozenset({"shutting-down", "terminated"})
+_TERMINATED = "terminated"
+_GONE_STATES = frozenset({"shutting-down", _TERMINATED})
 """EC2 instance states of no return."""
 
 
@@ -87,6 +89,14 @@ class Mutations:
 
         return await terminate_each(instance_ids, one)
 
+    async def lifecycles(self, name: str, instance_ids: Sequence[str]) -> Mapping[str, Lifecycle]:
+        """See Provider.lifecycles. By both services: a group keeps an instance in Terminating:Wait whose machine runs,
+        and an instance that left its group may run on."""
+        group = (await read_by_names(self._region, [name])).get(name)
+        machines = await self._machines(instance_ids)
+        members = {each: group.instance(each) if group is not None else None for each in instance_ids}
+        return {each: lifecycle_of(members[each], machine=machines.get(each)) for each in instance_ids}
+
     async def _terminate_one(self, group: AutoScalingGroup, instance_id: str) -> TerminateResult:
         instance = group.instance(instance_id)
         if instance is None or instance.state is InstanceState.DELETING:
@@ -115,19 +125,21 @@ class Mutations:
         """Tell instances that are gone from those that live elsewhere (detached, in standby, of another group)."""
         if not ids:
             return {}
+        states = await self._machines(ids)
+        return {name: _elsewhere(name, state=states.get(name, _TERMINATED), group=group.name) for name in ids}
+
+    async def _machines(self, ids: Collection[str]) -> dict[str, str]:
+        """State of each instance that EC2 knows; terminated ones it forgets after about an hour."""
         reservations = await self._region.pages(
             Operation.DESCRIBE_INSTANCES,
             items="Reservations",
             # By filter: naming one unknown id in InstanceIds fails the whole call.
             Filters=[{"Name": "instance-id", "Values": sorted(ids)}],
         )
-        states = {
+        return {
             instance["InstanceId"]: instance["State"]["Name"]
             for reservation in reservations
             for instance in reservation["Instances"]
-        }
-        return {
-            name: _elsewhere(name, state=states.get(name, "terminated"), group=group.name) for name in ids
         }
 
     async def _set(self, group: AutoScalingGroup, capacity: int) -> Answer:
@@ -150,6 +162,16 @@ class Mutations:
         if group is None:
             raise RefusedError(f"there is no Auto Scaling group {name!r} in {self._region.name} any more")
         return replace(group, desired=self._acknowledged.desired(name, group.desired))
+
+
+def lifecycle_of(member: Instance | None, *, machine: str | None) -> Lifecycle:
+    """`member`: as its group has it; `machine`: its state in EC2, None if that does not know it."""
+    if machine in _GONE_STATES:
+        return Lifecycle.TERMINATED if machine == _TERMINATED else Lifecycle.TERMINATING
+    if member is None:
+        return Lifecycle.TERMINATED if machine is None else Lifecycle.ALIVE
+    # A group shows an instance some seconds before EC2 does.
+    return Lifecycle.TERMINATING if member.state is InstanceState.DELETING else Lifecycle.ALIVE
 
 
 def _elsewhere(instance_id: str, *, state: str, group: str) -> TerminateResult:

@@ -19,7 +19,7 @@ from springtide.providers.aws.listing import RegionListing
 from springtide.providers.aws.losses import Losses
 from springtide.providers.aws.mutations import Mutations
 from springtide.providers.aws.session import CallSettings, Region, Regions
-from springtide.providers.base import TargetChange, TerminateResult
+from springtide.providers.base import Lifecycle, TargetChange, TerminateResult
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,12 @@ class AwsProvider:
     ) -> Mapping[str, TerminateResult]:
         """See Provider.terminate."""
         return await self._mutations(pool).terminate(group_id, instance_ids)
+
+    async def lifecycles(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, Lifecycle]:
+        """See Provider.lifecycles."""
+        return await self._mutations(pool).lifecycles(group_id, instance_ids)
 
     async def aclose(self) -> None:
         """See Provider.aclose."""

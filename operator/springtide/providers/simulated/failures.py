@@ -19,6 +19,7 @@ class Call(StrEnum):
     RAISE_TARGET = "raise_target"
     CANCEL_UNFULFILLED = "cancel_unfulfilled"
     TERMINATE = "terminate"
+    LIFECYCLES = "lifecycles"
 
 
 @dataclass(kw_only=True, eq=False)

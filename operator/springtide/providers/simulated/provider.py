@@ -14,6 +14,7 @@ from springtide.api.nodepool import NodePool
 from springtide.cluster.groups import InstanceState, NodeGroup, PoolListing, Template
 from springtide.providers.base import (
     AmbiguousError,
+    Lifecycle,
     ProviderError,
     RefusedError,
     TargetChange,
@@ -84,6 +85,14 @@ class SimulatedProvider:
                 return self._terminate(self._group(pool, group_id), instance_id)
 
         return await terminate_each(instance_ids, one)
+
+    async def lifecycles(
+        self, pool: NodePool, group_id: str, instance_ids: Sequence[str]
+    ) -> Mapping[str, Lifecycle]:
+        """See Provider.lifecycles."""
+        async with self._call(Call.LIFECYCLES, pool, group_id):
+            states = {instance.id: instance.state for instance in self.cloud.instances}
+            return {name: _lifecycle(states.get(name)) for name in instance_ids}
 
     async def aclose(self) -> None:
         """See Provider.aclose; there is nothing to release."""
@@ -200,6 +209,12 @@ def template_of(pool: NodePool, spec: api.SimulatedGroup) -> Template:
         hourly_price=price_of(price),
         source="spec.provider.simulated" + (" + spec.template" if pool.spec.template else ""),
     )
+
+
+def _lifecycle(state: InstanceState | None) -> Lifecycle:
+    if state is None:
+        return Lifecycle.TERMINATED
+    return Lifecycle.TERMINATING if state is InstanceState.DELETING else Lifecycle.ALIVE
 
 
 def _spec_of(pool: NodePool) -> api.SimulatedProvider:
