@@ -40,9 +40,11 @@ OF_THE_PROCESS = ("process_", "python_")
 
 def declared_metrics() -> dict[str, str]:
     """Name as scraped → type, of everything the source declares."""
-    source = (REPOSITORY / "operator/springtide/reporting/metrics.py").read_text(encoding="utf-8")
+    reporting = REPOSITORY / "operator/springtide/reporting"
+    sources = [(reporting / name).read_text(encoding="utf-8") for name in ("metrics.py", "pass_gauges.py")]
+    nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
     found = {}
-    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
         kind = call.func.id if isinstance(call.func, ast.Name) else ""
         if kind in _SUFFIXES and isinstance(call.args[0], ast.Constant):
             found[str(call.args[0].value) + _SUFFIXES[kind]] = _TYPES.get(kind, "gauge")

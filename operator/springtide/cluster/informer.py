@@ -140,7 +140,7 @@ class Informer(Generic[T]):
     async def _list(self) -> None:
         seen: set[Key] = set()
         unreadable: dict[Key, str] = {}
-        token = ""
+        token, began = "", asyncio.get_running_loop().time()
         while True:
             body = await self._client.get(
                 self.resource.path,
@@ -148,7 +148,6 @@ class Informer(Generic[T]):
                 timeout_seconds=self._settings.list_timeout_seconds,
             )
             page = self.resource.codec.decode_page(body)
-            self._touch()
             self.store.upsert_all(page.items)
             seen.update(key for key, _ in page.items)
             unreadable |= page.unreadable
@@ -162,6 +161,8 @@ class Informer(Generic[T]):
         self._resource_version = page.resource_version
         self._paged = True
         self.lists += 1
+        # All pages show the instant of the first one; and until the last is here, the store is old in part.
+        self.last_contact = began
         # Failures are only forgiven when the watch speaks: a server that lists well but refuses every watch
         # would otherwise be listed again and again without a pause.
         self.last_error = ""

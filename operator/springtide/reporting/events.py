@@ -111,6 +111,13 @@ class EventRecorder:
         self._forbidden_said = False
         self.dropped = 0
         self.written = 0
+        self.on_drop: Callable[[], None] = lambda: None
+        """Called for every event that will never be written."""
+
+    @property
+    def waiting(self) -> int:
+        """Events not written yet."""
+        return self._queue.qsize()
 
     def record(self, event: Event) -> None:
         """Say it, unless the same was said within REPEAT_AFTER."""
@@ -119,7 +126,11 @@ class EventRecorder:
         try:
             self._queue.put_nowait((event.subject.kind == "Pod", next(self._number), event))
         except asyncio.QueueFull:
-            self.dropped += 1
+            self._drop()
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        self.on_drop()
 
     def _is_recent(self, event: Event) -> bool:
         now = self._clock()
@@ -158,7 +169,7 @@ class EventRecorder:
                 # An event is a courtesy: it is not worth a retry that would delay the next.
                 logger.debug("event %s of %s not written: %s", event.reason, event.subject.name, error)
                 self._say_if_forbidden(error)
-                self.dropped += 1
+                self._drop()
             finally:
                 self._queue.task_done()
 

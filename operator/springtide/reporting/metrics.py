@@ -5,9 +5,7 @@ Names and meanings are documented in docs/metrics.md; a test holds the two again
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import singledispatchmethod
 
@@ -20,9 +18,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from springtide import __version__
 from springtide.actuation.outcome import (
@@ -40,11 +35,10 @@ from springtide.actuation.outcome import (
     RemovalStarted,
     UnregisteredTerminated,
 )
-from springtide.api.conditions import Condition, ConditionStatus
-from springtide.cluster.degradation import DegradedMode
-from springtide.planning.plan import Plan, PoolPlan
+from springtide.reporting.pass_gauges import LastPass, PassGauges
 
 PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+RENEWAL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WAIT_BUCKETS = (5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 900, 1800)
 MAX_GROUPS = 5_000
 """Groups counted by name in a process's life. A discovery that finds new groups every day must not fill Prometheus:
@@ -52,24 +46,6 @@ counters cannot forget, so further ones are counted together."""
 MAX_POOLS = 1_000
 MANY_OTHERS = "(others)"
 """Label value for them: no object of Kubernetes can have this name."""
-NODE_STATES = (
-    "ready",
-    "unready",
-    "not_started",
-    "long_not_started",
-    "unregistered",
-    "long_unregistered",
-    "being_deleted",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class LastPass:
-    """What the gauges show."""
-
-    plan: Plan
-    conditions: Mapping[str, tuple[Condition, ...]]
-    """By pool name."""
 
 
 class Metrics:
@@ -81,10 +57,11 @@ class Metrics:
         self._pools: set[str] = set()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._gauges = _PassCollector()
+        self._gauges = PassGauges()
         self.registry.register(self._gauges)
         self._declare_passes()
         self._declare_actions()
+        self._declare_leadership()
 
     def _declare_passes(self) -> None:
         registry = self.registry
@@ -110,11 +87,43 @@ class Metrics:
         self._status_writes = Counter(
             "springtide_status_writes", "Writes to status subresources.", ["resource"], registry=registry
         )
-
+        self._events_dropped = Counter(
+            "springtide_events_dropped",
+            "Events that were never written: too many were waiting, or the API server refused them.",
+            registry=registry,
+        )
+        self._events_waiting = Gauge(
+            "springtide_events_waiting", "Events that are not written yet.", registry=registry
+        )
+        self._lag = Gauge(
+            "springtide_event_loop_lag_seconds",
+            "By how much the event loop was late, at most, since the last pass.",
+            registry=registry,
+        )
         self._unreadable = Gauge(
             "springtide_unreadable_objects",
             "Objects of the API server that cannot be read, by resource.",
             ["resource"],
+            registry=registry,
+        )
+
+    def _declare_leadership(self) -> None:
+        registry = self.registry
+        self.leader = Gauge("springtide_leader", "1 while this process leads.", registry=registry)
+        self.leader_transitions = Gauge(
+            "springtide_leader_transitions",
+            "How often the Lease had changed hands when this process took it.",
+            registry=registry,
+        )
+        self.lease_renewals = Histogram(
+            "springtide_lease_renewal_duration_seconds",
+            "How long the API server took to renew the Lease.",
+            buckets=RENEWAL_BUCKETS,
+            registry=registry,
+        )
+        self.lease_renewal_failures = Counter(
+            "springtide_lease_renewal_failures",
+            "Attempts to renew the Lease that failed; there are several before leadership is lost.",
             registry=registry,
         )
 
@@ -210,6 +219,14 @@ class Metrics:
     def pass_failed(self) -> None:
         self._pass_failures.inc()
 
+    def event_dropped(self) -> None:
+        self._events_dropped.inc()
+
+    def watch(self, *, events_waiting: Callable[[], int], lag_seconds: Callable[[], float]) -> None:
+        """Where to read, at each scrape, what changes between passes."""
+        self._events_waiting.set_function(events_waiting)
+        self._lag.set_function(lag_seconds)
+
     def status_written(self, resource: str) -> None:
         self._status_writes.labels(resource).inc()
 
@@ -269,148 +286,3 @@ class Metrics:
     @count.register
     def _(self, outcome: EvictionBlocked) -> None:
         self._evictions.labels(self._pool(outcome.pool), "refused").inc()
-
-
-class _PassCollector(Collector):
-    """Gauges made from the last pass at scrape time, so that no series outlives what it is about."""
-
-    def __init__(self) -> None:
-        self.last: LastPass | None = None
-
-    def collect(self) -> Iterable[Metric]:
-        if self.last is None:
-            return
-        yield from _cluster_gauges(self.last.plan)
-        yield from _pool_gauges(self.last.plan.pools)
-        yield _conditions(self.last.conditions)
-        yield _backoffs(self.last.plan)
-        yield from _costs(self.last.plan)
-        yield _degraded(self.last.plan)
-        yield from _budgets(self.last.plan)
-
-    def describe(self) -> Iterable[Metric]:
-        # Without this the registry would collect at registration to learn the names.
-        return []
-
-
-def _gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, help_text, labels=labels)
-
-
-def _cluster_gauges(plan: Plan) -> Iterator[Metric]:
-    pending = _gauge(
-        "springtide_pending_pods", "Pods that wait for a place, by what becomes of them.", ("outcome",)
-    )
-    tally = Tally[str]()
-    for verdict in plan.pending:
-        tally[verdict.outcome.value] += len(verdict.pods)
-    for outcome, count in sorted(tally.items()):
-        pending.add_metric([outcome], count)
-    yield pending
-    blocked = _gauge("springtide_blocked_nodes", "Nodes that stay, by why.", ("reason",))
-    reasons = Tally(v.block.value for v in plan.nodes.values() if v.block is not None)
-    for reason, count in sorted(reasons.items()):
-        blocked.add_metric([reason], count)
-    yield blocked
-    healthy = _gauge(
-        "springtide_cluster_healthy", "1 unless too many nodes are unready for anything to be changed."
-    )
-    healthy.add_metric([], float(plan.cluster_healthy))
-    yield healthy
-
-
-def _pool_gauges(pools: Mapping[str, PoolPlan]) -> Iterator[Metric]:
-    sizes = {
-        "target": _gauge("springtide_pool_target_nodes", "Nodes asked from the cloud.", ("pool",)),
-        "min_size": _gauge("springtide_pool_min_nodes", "Fewest nodes in the pool.", ("pool",)),
-        "max_size": _gauge("springtide_pool_max_nodes", "Most nodes in the pool.", ("pool",)),
-    }
-    nodes = _gauge("springtide_pool_nodes", "Nodes (and unregistered instances) by state.", ("pool", "state"))
-    candidates = _gauge("springtide_pool_removal_candidates", "Unneeded nodes.", ("pool",))
-    cost = _gauge("springtide_pool_hourly_cost", "Price an hour, in the policy's currency.", ("pool",))
-    usage = _gauge(
-        "springtide_pool_utilization_ratio", "Requested share of allocatable.", ("pool", "resource")
-    )
-    for name, pool in sorted(pools.items()):
-        for attribute, gauge in sizes.items():
-            gauge.add_metric([name], getattr(pool, attribute))
-        for state in NODE_STATES:
-            nodes.add_metric([name, state], getattr(pool.counts, state))
-        candidates.add_metric([name], len(pool.candidates))
-        if pool.hourly_cost is not None:
-            cost.add_metric([name], pool.hourly_cost)
-        for resource, percent in (
-            ("cpu", pool.utilization_cpu_percent),
-            ("memory", pool.utilization_memory_percent),
-        ):
-            if percent is not None:
-                usage.add_metric([name, resource], percent / 100)
-    yield from (*sizes.values(), nodes, candidates, cost, usage)
-
-
-def _costs(plan: Plan) -> Iterator[Metric]:
-    planned = _gauge(
-        "springtide_purchases_hourly_cost",
-        "Price an hour of the policy's last purchases, in its currency.",
-        ("policy",),
-    )
-    bound = _gauge(
-        "springtide_purchases_hourly_cost_lower_bound",
-        "Least price an hour that any choice among the groups could have had, as far as it is proven.",
-        ("policy",),
-    )
-    for policy, cost in sorted(plan.costs.items()):
-        planned.add_metric([policy], cost.planned)
-        bound.add_metric([policy], cost.lower_bound)
-    yield from (planned, bound)
-
-
-def _budgets(plan: Plan) -> Iterator[Metric]:
-    labels = ("policy", "budget")
-    allowed = _gauge(
-        "springtide_disruption_budget_allowed",
-        "Nodes that the budget lets be out of service; absent while it sets no bound.",
-        labels,
-    )
-    in_use = _gauge(
-        "springtide_disruption_budget_in_use",
-        "Nodes of the policy's pools that are out of service: being removed, or unready.",
-        labels,
-    )
-    for policy, states in sorted(plan.budgets.items()):
-        for state in states:
-            in_use.add_metric([policy, state.name], state.in_use)
-            if state.allowed is not None:
-                allowed.add_metric([policy, state.name], state.allowed)
-    yield from (allowed, in_use)
-
-
-def _conditions(conditions: Mapping[str, tuple[Condition, ...]]) -> Metric:
-    gauge = _gauge(
-        "springtide_pool_condition", "1 when the NodePool's condition is True.", ("pool", "condition")
-    )
-    for name, held in sorted(conditions.items()):
-        for condition in held:
-            gauge.add_metric([name, condition.type], float(condition.status == ConditionStatus.TRUE))
-    return gauge
-
-
-def _degraded(plan: Plan) -> Metric:
-    gauge = _gauge("springtide_degraded", "1 while a degraded mode holds, somewhere at least.", ("mode",))
-    held = {each.mode for each in plan.degradations}
-    for mode in DegradedMode:
-        gauge.add_metric([mode.value], float(mode in held))
-    return gauge
-
-
-def _backoffs(plan: Plan) -> Metric:
-    gauge = _gauge(
-        "springtide_group_backoff",
-        "1 while a node group is left alone after failures.",
-        ("pool", "group", "reason"),
-    )
-    for name, pool in sorted(plan.pools.items()):
-        for group in pool.groups:
-            if group.backoff is not None and group.backoff.until > plan.now:
-                gauge.add_metric([name, group.group, group.backoff.reason.value], 1)
-    return gauge

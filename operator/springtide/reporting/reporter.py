@@ -18,13 +18,14 @@ from springtide.api.parse import InvalidResource
 from springtide.api.policy import AutoscalerPolicy
 from springtide.api.policy_status import AutoscalerPolicyStatus
 from springtide.cluster.groups import PoolListing
-from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
+from springtide.cluster.snapshot import GroupMemory, PoolView, RemovalInFlight, Snapshot
 from springtide.planning.plan import Plan
 from springtide.reporting.condition_notes import condition_notes
 from springtide.reporting.degradations import mode_notes
-from springtide.reporting.metrics import LastPass, Metrics
+from springtide.reporting.metrics import Metrics
 from springtide.reporting.narrator import Narrator
 from springtide.reporting.notes import Note, note_of
+from springtide.reporting.pass_gauges import LastPass
 from springtide.reporting.plan_notes import plan_notes
 from springtide.reporting.policy_status import PassFacts, policy_status
 from springtide.reporting.pool_conditions import pool_conditions
@@ -61,6 +62,8 @@ class PassReport:
     policies: tuple[AutoscalerPolicy | InvalidResource, ...]
     metadata: Mapping[tuple[str, str], ObjectMeta]
     listings: Mapping[str, PoolListing]
+    removals: Mapping[str, RemovalInFlight]
+    """By node name, those that the pass has begun included."""
     memories: Callable[[str], Remembered | None]
     """By pool name, asked when a status is written: what was remembered since the pass ended must not be written over."""
 
@@ -114,12 +117,26 @@ class Reporter:
         self._waiting = report
         self._idle.clear()
         self._wake.set()
+        self._forget_gone(report)
         conditions = {view.name: self._conditions(view, report) for view in report.snapshot.pools}
         self._tell_changes(report, conditions)
         cause = next(iter(report.causes), "scan")
         last = LastPass(report.plan, conditions)
         ended = self._clock().timestamp()
         self._metrics.passed(last, cause=cause, phases=report.phases, ended_at=ended)
+
+    def _forget_gone(self, report: PassReport) -> None:
+        """Memory is bounded by the resources there are."""
+        uids = {metadata.uid for metadata in report.metadata.values()}
+        names = {name for kind, name in report.metadata if kind == "NodePool"}
+        for uid in self._statuses.keys() - uids:
+            del self._statuses[uid]
+            self._writer.forget(NODE_POOLS, uid)
+        for uid in self._policy_statuses.keys() - uids:
+            del self._policy_statuses[uid]
+            self._writer.forget(POLICIES, uid)
+        self._decisions = {name: each for name, each in self._decisions.items() if name in names}
+        self._errors = {key: error for key, error in self._errors.items() if key[0] in names}
 
     def pass_failed(self) -> None:
         """A pass ended with an error (which the engine has logged)."""
@@ -215,6 +232,7 @@ class Reporter:
             policy_generation=policy.generation if policy else None,
             conditions=conditions,
             decision=self._decisions.get(view.name),
+            removals=[each for each in report.removals.values() if each.pool == view.name],
             errors=self._group_errors(view.name, before),
             ever_listed=_ever_listed(report.listings.get(view.name)),
         )

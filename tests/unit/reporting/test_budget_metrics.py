@@ -5,7 +5,8 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 
 from springtide.planning.planner import plan
-from springtide.reporting.metrics import LastPass, Metrics
+from springtide.reporting.metrics import Metrics
+from springtide.reporting.pass_gauges import LastPass
 from tests.unit.planning.world import policy, snapshot
 
 

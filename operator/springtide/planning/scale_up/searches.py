@@ -18,6 +18,8 @@ from springtide.planning.plan import PlannedCost
 
 STEPS_WITHOUT_CLOCK: Final = 40
 """Steps of a search when no clock bounds it: replays and tests are the same everywhere then."""
+MAX_NAMES: Final = 64
+"""More policies than that are not searched for at a time; names of policies that are gone are forgotten some day."""
 _PATIENCE_SECONDS: Final = 0.05
 """A plan waits no longer than this for a search in the background to leave off; it does without its patterns then."""
 
@@ -59,6 +61,8 @@ class Searches:
         self._leave_off.set()
         improvement = Improvement(problem, start, patterns=self._patterns(name, names))
         search = self._by_name[name] = _Search(names, improvement)
+        if len(self._by_name) > MAX_NAMES:
+            del self._by_name[next(iter(self._by_name))]
         # A thread in the background that has only just begun may find this search already.
         with search.lock:
             if self._clock is None:
