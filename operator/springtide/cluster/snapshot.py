@@ -122,6 +122,10 @@ class RemovalInFlight:
     group: str
     phase: str
     since: datetime
+    deadline: datetime | None = None
+    """Interrupted and not resumed until then, it is rolled back."""
+    reason: str = ""
+    """Why the node goes."""
 
 
 class Promise(NamedTuple):
@@ -154,6 +158,8 @@ class Snapshot:
     """Uids of pods we evicted whose replacement may not exist yet."""
     cluster_autoscaler: str = ""
     """Holder of Cluster Autoscaler's fresh Lease; non-empty forbids all purchases and removals."""
+    kept_nodes: Mapping[str, str] = field(default_factory=dict)
+    """By node name: why it stays though all else says that it could go (the operator itself runs there)."""
     purchases_forbidden: str = ""
     """Why nothing may be bought now (picture too old, …); empty = allowed."""
     removals_forbidden: str = ""

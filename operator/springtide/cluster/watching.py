@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -106,6 +106,24 @@ class ClusterWatch:
     @property
     def is_synced(self) -> bool:
         return all(informer.synced.is_set() for informer in self.informers)
+
+    async def list_anew(self, names: Collection[str]) -> None:
+        """List these kinds of objects again; ends when the stores hold all that was so when this was called.
+
+        A watch tells everything in the end, but not how far behind it is; a list without a resourceVersion is a
+        consistent read.
+        """
+        wanted = [at for at, informer in enumerate(self.informers) if informer.resource.name in names]
+        for at in wanted:
+            self._tasks[at].cancel()
+        # Only when it has really ended may another write into its store.
+        await asyncio.gather(*(self._tasks[at] for at in wanted), return_exceptions=True)
+        for at in wanted:
+            informer = self.informers[at]
+            informer.start_over()
+            self._tasks[at] = asyncio.create_task(informer.run(), name=f"informer {informer.resource.name}")
+        for at in wanted:
+            await self.informers[at].listed.wait()
 
     async def stop(self) -> None:
         """Cancel all informers and wait until they are gone."""

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from springtide.leadership.elector import Candidate, Elector, LeadershipLost, Witness
-from springtide.leadership.gate import MonotonicClock, MutationGate, boot_clock
+from springtide.leadership.gate import MutationGate
 from springtide.leadership.kube_leases import LeaseApi
 
 GRACE_SECONDS: Final = 5.0
@@ -42,12 +42,11 @@ class Leadership:
         self.gate.close("this process has given its leadership up")
 
 
-class Unopposed(Leadership):
+def unopposed(gate: MutationGate) -> Leadership:
     """Without an election: always leading, for as long as the process lives."""
-
-    def __init__(self) -> None:
-        super().__init__(MutationGate.always_open())
-        self.won.set()
+    leadership = Leadership(gate)
+    leadership.won.set()
+    return leadership
 
 
 class _Elected(Leadership):
@@ -58,15 +57,14 @@ class _Elected(Leadership):
         connect: Connect,
         candidate: Candidate,
         *,
+        gate: MutationGate,
         witness: Witness,
-        clock: MonotonicClock,
         end_process: Callable[[], None] | None,
     ) -> None:
-        super().__init__(MutationGate(clock))
+        super().__init__(gate)
         self._connect = connect
         self._candidate = candidate
         self._witness = witness
-        self._clock = clock
         self._end_process = end_process
         self._main = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,9 +111,7 @@ class _Elected(Leadership):
         self._loop, self._resign_asked = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
         async with self._connect() as leases:
-            elector = Elector(
-                leases, self._candidate, gate=self.gate, witness=self._witness, clock=self._clock
-            )
+            elector = Elector(leases, self._candidate, gate=self.gate, witness=self._witness)
             leading = asyncio.ensure_future(self._lead(elector))
             asked = asyncio.ensure_future(self._resign_asked.wait())
             try:
@@ -151,8 +147,8 @@ async def elected(
     connect: Connect,
     candidate: Candidate,
     *,
+    gate: MutationGate,
     witness: Witness | None = None,
-    clock: MonotonicClock = boot_clock,
     end_process: Callable[[], None] | None = None,
 ) -> AsyncIterator[Leadership]:
     """Stand for election for as long as the context; who leads in the end should have resigned before it ends.
@@ -161,7 +157,7 @@ async def elected(
     later; None in tests, where it is not the process that ends.
     """
     leadership = _Elected(
-        connect, candidate, witness=witness or Witness(), clock=clock, end_process=end_process
+        connect, candidate, gate=gate, witness=witness or Witness(), end_process=end_process
     )
     leadership.start()
     try:

@@ -204,6 +204,7 @@ class BlockReason(StrEnum):
     PAUSED = "Paused"
     DRY_RUN = "DryRun"
     LEFT_ALONE = "PoolNotReady"
+    OPERATOR_RUNS_HERE = "OperatorRunsHere"
 
 
 class PodBlock(StrEnum):

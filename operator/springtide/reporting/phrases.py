@@ -334,6 +334,7 @@ _BLOCKS = {
     BlockReason.PARALLELISM: "enough removals at a time",
     BlockReason.NOT_STARTED: "still starting",
     BlockReason.FORBIDDEN: "removals are not allowed now",
+    BlockReason.OPERATOR_RUNS_HERE: "the operator runs there",
     BlockReason.PAUSED: "paused",
     BlockReason.DRY_RUN: "dry run",
     BlockReason.LEFT_ALONE: "its NodePool is not ready",

@@ -32,9 +32,11 @@ from springtide.providers.base import Provider
 from springtide.reporting.reporter import PassReport, Reporter
 from springtide.runtime.cloud_watch import CloudWatch
 from springtide.runtime.degraded.surroundings import Surroundings
+from springtide.runtime.election import Whereabouts
 from springtide.runtime.losses import LossNews
 from springtide.runtime.memory import Memories
 from springtide.runtime.observation import observe
+from springtide.runtime.own_node import OwnNode
 from springtide.runtime.phases import Phases
 from springtide.runtime.releases import lawless, nodes_of_pool, strays
 from springtide.runtime.requests import Batch, PassRequests
@@ -95,6 +97,7 @@ class Engine:
         memories: Memories,
         settings: OperatorSettings,
         clock: Callable[[], datetime],
+        own_node: OwnNode | None = None,
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._cluster = cluster
@@ -106,6 +109,7 @@ class Engine:
         self._settings = settings
         self._clock = clock
         self._stopwatch = stopwatch
+        self._own_node = own_node or OwnNode(Whereabouts(), None, elects=False)
         self.surroundings = Surroundings(cluster=cluster, clouds=clouds, settings=settings)
         self.requests: PassRequests[PassOutcome] = PassRequests()
         self.resources = Resources()
@@ -156,6 +160,17 @@ class Engine:
         if self._generations.get(key) != seen:
             self._generations[key] = seen
             self.wake(f"{kind} changed")
+
+    def look_around(self) -> None:
+        """On standby: which pools there are, so that their clouds can be read. Decides and remembers nothing."""
+        picture = self._cluster.picture(now=self._clock())
+        self.resources.refresh(picture.node_pools, picture.policies)
+        self._clouds.follow(pool for pool in self.resources.pools if not pool.metadata.being_deleted)
+
+    @property
+    def handing_over(self) -> asyncio.Event:
+        """Set when another replica should lead."""
+        return self._own_node.handing_over
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -228,6 +243,8 @@ class Engine:
         picture = self._cluster.picture(now=now)
         self.resources.refresh(picture.node_pools, picture.policies)
         self._released &= {pool.metadata.uid for pool in self.resources.pools}
+        uids = {metadata.uid for metadata in self.resources.metadata.values()}
+        self._generations = {key: seen for key, seen in self._generations.items() if key[1] in uids}
         pools = [pool for pool in self.resources.pools if pool.metadata.uid not in self._released]
         self._memories.follow(pools, now=now)
         self._clouds.follow(pool for pool in pools if not pool.metadata.being_deleted)
@@ -256,6 +273,7 @@ class Engine:
             ),
             relief=self.surroundings.load.relief,
             settings=self._settings,
+            kept_nodes=self._own_node.kept,
         )
 
     def _rebase(self, jump: timedelta, *, now: datetime) -> None:
@@ -293,6 +311,7 @@ class Engine:
         self._release_abandoned(snapshot, managed)
         await self._actuator.settled(tasks, within=PURCHASE_WAIT_SECONDS)
         self._hurry_clouds(managed, snapshot.picture)
+        await self._own_node.consider(plan, busy=self._actuator.in_flight.busy)
 
     def _hurry_clouds(self, managed: Mapping[str, ManagedPool], picture: ClusterPicture) -> None:
         in_flight = self._actuator.in_flight
@@ -360,6 +379,7 @@ class Engine:
             policies=self.resources.policies,
             metadata=self.resources.metadata,
             listings=dict(self._clouds.listings),
+            removals={**snapshot.removals, **self._actuator.in_flight.removals},
             memories=self._memories.remembered,
         )
 

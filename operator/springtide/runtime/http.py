@@ -19,20 +19,27 @@ Check = Callable[[], str]
 """Returns what is wrong in one line; empty when all is well."""
 
 
-def make_app(*, registry: CollectorRegistry, healthy: Check, ready: Check) -> web.Application:
-    """The application; the checks are asked at every request."""
+def make_app(
+    *, registry: CollectorRegistry, healthy: Check, ready: Check, role: Callable[[], str] = lambda: ""
+) -> web.Application:
+    """The application; the checks are asked at every request. `role`: what /readyz says of a process that is ready.
+
+    A standby that is warm is ready: else no rollout of two replicas would ever end.
+    """
     app = web.Application()
     app.router.add_get("/metrics", make_aiohttp_handler(registry))
     app.router.add_get("/healthz", _probe(healthy))
-    app.router.add_get("/readyz", _probe(ready))
+    app.router.add_get("/readyz", _probe(ready, role))
     return app
 
 
-def _probe(check: Check) -> Callable[[web.Request], Any]:
+def _probe(check: Check, role: Callable[[], str] = lambda: "") -> Callable[[web.Request], Any]:
     async def answer(_: web.Request) -> web.Response:
         # Whoever reaches the port reads it.
         wrong = shown(check(), at_most=MAX_ANSWER)
-        return web.Response(status=503, text=wrong + "\n") if wrong else web.Response(text="ok\n")
+        if wrong:
+            return web.Response(status=503, text=wrong + "\n")
+        return web.Response(text=" ".join(filter(None, ("ok", role()))) + "\n")
 
     return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from springtide.actuation.actuator import InFlight
 from springtide.actuation.taints import removal_of, unneeded_since
@@ -46,6 +47,7 @@ def observe(
     degradations: tuple[Degradation, ...],
     relief: int,
     settings: OperatorSettings,
+    kept_nodes: Mapping[str, str] = MappingProxyType({}),
 ) -> Snapshot:
     """Put the snapshot together.
 
@@ -66,6 +68,7 @@ def observe(
         promised=promised,
         recently_refused=recently_refused,
         recently_evicted=in_flight.recently_evicted,
+        kept_nodes=kept_nodes,
         cluster_autoscaler=_holder(picture.ca_lease, now),
         purchases_forbidden=against_purchases(degradations),
         removals_forbidden=against_removals(degradations),

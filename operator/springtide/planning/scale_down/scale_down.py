@@ -165,7 +165,9 @@ class Departures:
         objection = self.disruptions.lacking(spare.evicted)
         if objection is not None:
             return _Kept(BlockReason.BLOCKED_BY_POD, objection.detail, pod=objection.pod)
-        return None
+        # The last question of all, so that this answer says: but for this it would go now.
+        kept = self.snapshot.kept_nodes.get(spare.node.name)
+        return _Kept(BlockReason.OPERATOR_RUNS_HERE, kept) if kept else None
 
     def _count(self, spare: Spare) -> None:
         self.ledger.remove(spare.key, spare.node)
