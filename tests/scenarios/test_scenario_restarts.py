@@ -180,3 +180,23 @@ async def test_a_lost_status_is_rebuilt_from_the_cloud() -> None:
     await world.until(lambda: len(world.running("web")) == 8, within=minutes(6))
     assert world.targets == {"general/a": 2}
     assert len(world.raises) == 1
+
+
+async def test_the_status_tells_of_each_removal_how_far_it_is() -> None:
+    world = await World(policies={"default": QUICK}).started()
+    world.deploy("web", 8)
+    await world.until(lambda: len(world.running("web")) == 8, within=90)
+    world.deploy("web", 4)
+    phases: list[str] = []
+
+    def told() -> bool:
+        for each in world.status()["scaleDown"].get("removals", ()):
+            assert each["since"] < each["deadline"]
+            assert each["reason"] in ("Empty", "Underutilized")
+            if each["phase"] not in phases:
+                phases.append(each["phase"])
+        return len(world.nodes) == 1
+
+    await world.until(told, within=minutes(5))
+    assert phases[-1] == "Terminating"
+    await world.until(lambda: not world.status()["scaleDown"].get("removals"), within=30)

@@ -27,7 +27,6 @@ from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import RemovalInFlight
 from springtide.planning.plan import Removal
 
-
 RemovalKey = tuple[str, tuple[str, datetime]]
 """Node, identity of the removal."""
 

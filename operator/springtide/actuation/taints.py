@@ -52,7 +52,13 @@ def removal_of(node: NodeRecord) -> RemovalInFlight | None:
 
 def in_flight(node: str, record: RemovalRecord) -> RemovalInFlight:
     return RemovalInFlight(
-        node=node, pool=record.pool, group=record.group, phase=record.phase, since=record.since
+        node=node,
+        pool=record.pool,
+        group=record.group,
+        phase=record.phase,
+        since=record.since,
+        deadline=record.deadline,
+        reason=record.reason,
     )
 
 

@@ -27,6 +27,8 @@ MAX_CANDIDATES: Final = 50
 """Scale-down candidates shown in a status, longest unneeded first; candidateCount counts them all."""
 
 
+MAX_REMOVALS: Final = 50
+"""Removals shown in a status, oldest first."""
 MAX_PURPOSES: Final = 5
 """Kinds of pods named in a purchase; the last text counts those that are not."""
 
@@ -219,6 +221,22 @@ class Candidate(ApiModel):
     """Why it cannot be removed: the pod and the rule, or the delay that has not passed."""
 
 
+class RemovalStatus(ApiModel):
+    """A node on its way out. Its annotation springtide.dev/removal says the same, and is what a restarted operator goes
+    by."""
+
+    node: ShortText
+    """Name of the node."""
+    phase: ShortText
+    """Tainted; Draining: pods may have been evicted; Terminating: the cloud may have been asked."""
+    since: Time
+    """When it began."""
+    deadline: Time | None = None
+    """Interrupted before the termination and not resumed until then, it is rolled back."""
+    reason: ShortText | None = None
+    """Why the node goes: Empty, Underutilized, Unready."""
+
+
 class ScaleDownStatus(ApiModel):
     """What the pool does about shrinking."""
 
@@ -230,6 +248,10 @@ class ScaleDownStatus(ApiModel):
         tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES, json_schema_extra=list_map("node"))
     ] = ()
     """The under-used nodes, longest unneeded first; not all when there are many."""
+    removals: Annotated[
+        tuple[RemovalStatus, ...], Field(max_length=MAX_REMOVALS, json_schema_extra=list_map("node"))
+    ] = ()
+    """The nodes on their way out, oldest first; not all when there are many."""
     last_transition_time: Time | None = None
     """When the state last changed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,6 +12,7 @@ from springtide.api.conditions import Condition
 from springtide.api.nodepool_status import (
     MAX_CANDIDATES,
     MAX_GROUPS,
+    MAX_REMOVALS,
     Candidate,
     Decision,
     EffectiveSettings,
@@ -23,6 +24,7 @@ from springtide.api.nodepool_status import (
     NodeCounts,
     NodePoolStatus,
     PoolSize,
+    RemovalStatus,
     ScaleDownStatus,
     ScaleUpStatus,
     SimilarPool,
@@ -30,7 +32,7 @@ from springtide.api.nodepool_status import (
 )
 from springtide.api.resolve import effective
 from springtide.cluster.groups import NodeGroup
-from springtide.cluster.snapshot import GroupMemory, PoolView
+from springtide.cluster.snapshot import GroupMemory, PoolView, RemovalInFlight
 from springtide.planning.plan import GroupPlan, NodeVerdict, PoolPlan
 from springtide.reporting import phrases
 
@@ -53,6 +55,8 @@ class PoolFacts:
     policy_generation: int | None
     conditions: tuple[Condition, ...]
     decision: Decision | None
+    removals: Sequence[RemovalInFlight] = ()
+    """Of the pool's nodes."""
     errors: Mapping[str, GroupError] = field(default_factory=dict)
     """Last error by group id."""
     ever_listed: bool = True
@@ -71,7 +75,7 @@ def pool_status(facts: PoolFacts, before: NodePoolStatus, *, now: datetime) -> N
         nodes=_counts(plan),
         groups=_groups(facts),
         scale_up=_scale_up(facts, before.scale_up, now),
-        scale_down=_scale_down(plan, before.scale_down, now),
+        scale_down=_scale_down(plan, facts.removals, before.scale_down, now),
         utilization_percent=_utilization(plan),
         hourly_cost=None if plan.hourly_cost is None else price(plan.hourly_cost),
         similar_pools=tuple(
@@ -251,12 +255,24 @@ def _scale_up(facts: PoolFacts, before: ScaleUpStatus | None, now: datetime) -> 
     )
 
 
-def _scale_down(plan: PoolPlan, before: ScaleDownStatus | None, now: datetime) -> ScaleDownStatus:
+def _scale_down(
+    plan: PoolPlan, removals: Sequence[RemovalInFlight], before: ScaleDownStatus | None, now: datetime
+) -> ScaleDownStatus:
     state = plan.scale_down
     return ScaleDownStatus(
         state=state,
         candidate_count=len(plan.candidates),
         candidates=tuple(_candidate(v) for v in (*plan.candidates, *plan.held)[:MAX_CANDIDATES]),
+        removals=tuple(
+            RemovalStatus(
+                node=each.node,
+                phase=each.phase,
+                since=each.since,
+                deadline=each.deadline,
+                reason=each.reason or None,
+            )
+            for each in sorted(removals, key=lambda each: (each.since, each.node))[:MAX_REMOVALS]
+        ),
         last_transition_time=_transition(before.state if before else None, state, before, now),
     )
 
