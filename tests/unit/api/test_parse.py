@@ -135,3 +135,17 @@ def test_the_path_leads_into_lists(group: Manifest) -> None:
     refused = parse_nodepool(nodepool(provider={"simulated": {"groups": [group]}}))
     assert isinstance(refused, InvalidResource)
     assert refused.problems[0].field == "spec.provider.simulated.groups[0].capacity"
+
+
+@pytest.mark.parametrize("depth", [40, 900, 100_000])
+@pytest.mark.parametrize("kind", ["list", "object"])
+def test_a_resource_nested_deeper_than_python_can_follow_is_refused_by_field(depth: int, kind: str) -> None:
+    deep: Any = "bottom"
+    for _ in range(depth):
+        deep = [deep] if kind == "list" else {"a": deep}
+    refused = parse_nodepool({**nodepool(), "spec": {**nodepool()["spec"], "template": deep}})
+    assert isinstance(refused, InvalidResource)
+    assert "spec: is nested too deeply" in refused.message
+    # Python itself would fail to take the nest apart recursively.
+    while isinstance(deep, (list, dict)):
+        deep = deep[0] if isinstance(deep, list) else deep["a"]

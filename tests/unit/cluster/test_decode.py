@@ -216,3 +216,31 @@ def test_a_lease_with_micro_time():
 def test_a_wrong_type_is_named_with_its_place():
     with pytest.raises(msgspec.ValidationError, match=r"\$\.spec\.priority"):
         pod(spec={"priority": "high"})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(2**62, 366 * 24 * 3600), (-1, 0), (0, 0), (600, 600)],
+    ids=["endless", "negative", "none", "usual"],
+)
+def test_the_time_a_pod_may_take_to_end_can_be_reckoned_with(given, kept):
+    assert pod(spec={"terminationGracePeriodSeconds": given}).termination_grace_seconds == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        pytest.param("0001-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC), id="Go's zero time"),
+        pytest.param("9999-12-31T23:59:59Z", datetime(9000, 1, 1, tzinfo=UTC), id="the last second there is"),
+        pytest.param(NOON_TEXT, NOON, id="a usual one"),
+    ],
+)
+def test_times_at_the_ends_of_the_calendar_are_moved_to_where_they_can_be_reckoned_with(written, kept):
+    refused = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "lastTransitionTime": written,
+    }
+    seen = pod({"creationTimestamp": written, "deletionTimestamp": written}, status={"conditions": [refused]})
+    assert (seen.created_at, seen.deletion_timestamp, seen.unschedulable_since) == (kept, kept, kept)

@@ -107,6 +107,7 @@ def page(*items: dict[str, Any]) -> bytes:
             id="quantity",
         ),
         pytest.param(web("odd", tolerations={"key": "a"}), "Expected `array`", id="another type"),
+        pytest.param(web("odd", priority=2**40), "Expected `int` <= 2147483647", id="a number beyond int32"),
         pytest.param(web("odd", priority="high"), "Expected `int | null`", id="text for a number"),
     ],
 )
