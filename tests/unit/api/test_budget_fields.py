@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from springtide.api.budgets import Budget, RemovalReason
 from springtide.api.nodepool import NodePoolSpec
@@ -81,3 +83,9 @@ def test_a_budget_without_reasons_covers_all() -> None:
 def test_what_a_pool_sets_itself_is_known() -> None:
     spec = NodePoolSpec.model_validate({"provider": aws(**GROUPS), "scaleDown": {"maxParallel": 10}})
     assert resolve(spec, AutoscalerPolicySpec()).own_scale_down == {"max_parallel"}
+
+
+@pytest.mark.parametrize("example", ["policy-budgets", "policy-night-window"])
+def test_the_examples_are_understood(example: str) -> None:
+    text = (Path(__file__).parents[3] / "examples" / f"{example}.yaml").read_text()
+    assert not isinstance(read := parse_policy(yaml.safe_load(text)), InvalidResource), read

@@ -58,6 +58,7 @@ class PolicyBudgets:
         bounded = [policy for policy in snapshot.policies if policy.spec.budgets]
         if bounded:
             started = self._count(readiness)
+            self._count_gone(snapshot, readiness)
             self._budgets = {
                 policy.name: _at(policy, nodes=started[policy.name], now=snapshot.now) for policy in bounded
             }
@@ -118,6 +119,14 @@ class PolicyBudgets:
             self._leaving[policy] += state is NodeState.BEING_DELETED
             self._unready[policy] += state is NodeState.UNREADY
         return started
+
+    def _count_gone(self, snapshot: Snapshot, readiness: Readiness) -> None:
+        """Removals whose instance is gone from the cloud already, though its Node is not: they have no owner any more,
+        but their end has not been seen."""
+        policies = {pool.name: pool.policy for pool in snapshot.pools}
+        for name, removal in snapshot.removals.items():
+            if name not in readiness.owners and removal.pool in policies:
+                self._leaving[policies[removal.pool]] += 1
 
 
 def _at(policy: PolicyView, *, nodes: int, now: datetime) -> tuple[_Now, ...]:

@@ -142,6 +142,12 @@ def test_removals_under_way_count() -> None:
     assert len(made(budget(nodes=3), removals=in_flight("n0", "n1")).removals) == 1
 
 
+def test_a_removal_counts_until_its_end_was_seen() -> None:
+    """The cloud has forgotten the instance, but the Node is still there."""
+    told = made(budget(nodes=3), removals=in_flight("gone-1", "gone-2"))
+    assert len(told.removals) == 1
+
+
 def test_a_removal_that_has_begun_is_not_called_back_by_a_window() -> None:
     """The budget speaks of what may begin; status shows that more is in use than allowed."""
     told = made(budget(nodes=0, **NOON), removals=in_flight("n0"))
