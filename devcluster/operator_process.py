@@ -29,7 +29,15 @@ PROGRAM = ("-m", "springtide.cli.main")
 """Arguments of Python that make it `springtide`."""
 STOP_TIMEOUT = 10.0
 
-_PERMISSIONS = ("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+_FOUNDATIONS = (
+    "Namespace",
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "Lease",
+)
 
 
 class OperatorEnded(Exception):
@@ -40,7 +48,7 @@ async def install(api: Api, repository: Path) -> None:
     """Apply the CustomResourceDefinitions, and of deploy/kubernetes what gives the operator its identity and rights."""
     await api.apply_all(load_manifests(repository / "crds"))
     shipped = load_manifests(repository / "deploy" / "kubernetes")
-    await api.apply_all(manifest for manifest in shipped if manifest["kind"] in _PERMISSIONS)
+    await api.apply_all(manifest for manifest in shipped if manifest["kind"] in _FOUNDATIONS)
 
 
 async def operator_kubeconfig(

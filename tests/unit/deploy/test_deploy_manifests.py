@@ -12,6 +12,7 @@ from springtide import __version__
 from springtide.api.parse import parse_policy
 from springtide.api.policy import AutoscalerPolicy
 from springtide.cli.main import parser
+from springtide.runtime.election import DEFAULT_NAMESPACE, Whereabouts
 from springtide.runtime.http import make_app
 from springtide.runtime.settings import from_arguments
 from tests.unit.deploy.deployed import FOLDER, REPOSITORY, manifests, only
@@ -32,9 +33,15 @@ def test_their_order_is_one_that_kubectl_apply_can_follow() -> None:
         "Namespace",
         "ServiceAccount",
         "ClusterRole",
+        "ClusterRole",
+        "Role",
         "ClusterRoleBinding",
+        "ClusterRoleBinding",
+        "RoleBinding",
         "AutoscalerPolicy",
+        "Lease",
         "Deployment",
+        "PodDisruptionBudget",
     ]
 
 
@@ -48,7 +55,9 @@ def test_the_arguments_are_flags_that_springtide_run_has() -> None:
     arguments = parser().parse_args(container()["args"])
     settings = from_arguments(arguments, environment={})
     assert settings.http_host_port[1] == container()["ports"][0]["containerPort"]
-    assert settings.namespace == only("Namespace")["metadata"]["name"]
+    assert settings.leader_elect is True
+    lease = only("Lease")["metadata"]
+    assert (settings.lease_name, DEFAULT_NAMESPACE) == (lease["name"], lease["namespace"])
 
 
 @pytest.mark.parametrize("probe", ["livenessProbe", "readinessProbe"])
@@ -67,9 +76,36 @@ def test_the_metrics_path_of_the_scrape_annotations_is_served() -> None:
     assert int(annotations["prometheus.io/port"]) == container()["ports"][0]["containerPort"]
 
 
-def test_there_are_never_two_at_once() -> None:
+def test_a_replica_stands_by_also_during_updates_and_drains() -> None:
     spec = only("Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budget = only("PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == spec["selector"]
+
+
+def test_the_lease_that_is_shipped_is_held_by_nobody() -> None:
+    """An apply must not take it from whoever leads."""
+    assert "spec" not in only("Lease")
+
+
+def test_the_operator_is_told_where_it_runs() -> None:
+    paths = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container()["env"]}
+    given = {name: f"<{path}>" for name, path in paths.items()}
+    assert Whereabouts.from_environment(given) == Whereabouts(
+        pod="<metadata.name>", namespace="<metadata.namespace>", node="<spec.nodeName>"
+    )
+
+
+def test_the_replicas_keep_apart_but_two_nodes_are_not_required() -> None:
+    spec = pod_template()["spec"]
+    (term,) = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    (spread,) = spec["topologySpreadConstraints"]
+    labels = pod_template()["metadata"]["labels"]
+    for selector in (term["podAffinityTerm"]["labelSelector"], spread["labelSelector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
 def test_the_pod_meets_the_restricted_standard_that_its_namespace_enforces() -> None:

@@ -1,8 +1,9 @@
-"""The ClusterRole allows exactly the requests the operator's code makes: none is missing, none is to spare."""
+"""The roles allow exactly the requests the operator's code makes: none is missing, none is to spare."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ import pytest
 
 from springtide.actuation.node_api import KubeNodes
 from springtide.actuation.volume_api import KubeVolumes
-from springtide.cluster.api_errors import ApiError
+from springtide.cluster.api_errors import ApiError, ApiUnreachable
 from springtide.cluster.decode import pod_record
 from springtide.cluster.kube import KubeClient
 from springtide.cluster.records import PodRecord
@@ -22,14 +23,16 @@ from springtide.cluster.shape_table import ShapeTable
 from springtide.cluster.watching import ClusterWatch
 from springtide.cluster.wire import PodWire
 from springtide.handlers import register
+from springtide.leadership.kube_leases import KubeLeases
 from springtide.reporting.events import Event, EventRecorder, EventType, Subject
 from springtide.reporting.status_writer import StatusWriter
-from tests.unit.deploy.deployed import only
+from tests.unit.deploy.deployed import manifests, only
 
 Permission = tuple[str, str, str, str]
 """API group, resource (with its subresource), object name ("" = any), verb."""
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = {"kind": "Lease", "metadata": {"name": "springtide"}}
 SUBJECT = Subject("v1", "Node", "node-1", "uid-1")
 
 
@@ -50,6 +53,10 @@ class Recorder:
 
     async def post(self, path: str, body: Any, **_: Any) -> Any:
         self._note("create", path, None)
+        return {}
+
+    async def put(self, path: str, body: Any, **_: Any) -> Any:
+        self._note("update", path, None)
         return {}
 
     async def delete(self, path: str, body: Any = None, **_: Any) -> Any:
@@ -130,6 +137,25 @@ async def running(recorder: EventRecorder) -> AsyncIterator[None]:
     await asyncio.gather(writing, return_exceptions=True)
 
 
+async def of_election() -> set[Permission]:
+    """Reading the Lease by its name, taking it, making it anew."""
+    client: Any = Recorder()
+    leases = KubeLeases(client, namespace="springtide-system", name="springtide")
+    for call in (
+        leases.read(within=1),
+        leases.create(LEASE, within=1),
+        leases.replace(LEASE, within=1),
+    ):
+        with contextlib.suppress(ApiUnreachable):
+            # The recorder's answers are no Leases.
+            await call
+    needed: set[Permission] = client.needed
+    return {
+        (group, resource, "" if verb == "create" else "springtide", verb)
+        for group, resource, _, verb in needed
+    }
+
+
 async def of_statuses() -> set[Permission]:
     """A write that loses the race, so that the object is read again."""
     client = Recorder()
@@ -166,6 +192,7 @@ async def needed(pod: PodRecord) -> set[Permission]:
         *await of_actuation(pod),
         *await of_events(),
         *await of_statuses(),
+        *await of_election(),
         *of_kopf(),
     }
 
@@ -173,7 +200,9 @@ async def needed(pod: PodRecord) -> set[Permission]:
 def granted() -> set[Permission]:
     return {
         (group, resource, name, verb)
-        for rule in only("ClusterRole")["rules"]
+        for role in manifests()
+        if role["kind"] in ("ClusterRole", "Role")
+        for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for name in rule.get("resourceNames", [""])
@@ -189,11 +218,29 @@ async def test_nothing_is_allowed_that_no_request_needs(needed: set[Permission])
     assert granted() - needed == set()
 
 
-def test_the_role_is_bound_to_the_account_the_operator_runs_under() -> None:
-    account, binding = only("ServiceAccount")["metadata"], only("ClusterRoleBinding")
-    assert binding["roleRef"]["name"] == only("ClusterRole")["metadata"]["name"]
-    assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
-    ]
+def test_the_roles_are_bound_to_the_account_the_operator_runs_under() -> None:
+    account = only("ServiceAccount")["metadata"]
+    for suffix in ("ClusterRole", "Role"):
+        roles = {each["metadata"]["name"] for each in manifests() if each["kind"] == suffix}
+        bindings = [each for each in manifests() if each["kind"] == f"{suffix}Binding"]
+        assert {binding["roleRef"]["name"] for binding in bindings} == roles
+        assert {binding["roleRef"]["kind"] for binding in bindings} == {suffix}
+        for binding in bindings:
+            assert binding["subjects"] == [
+                {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+            ]
     pod_spec = only("Deployment")["spec"]["template"]["spec"]
     assert pod_spec["serviceAccountName"] == account["name"]
+
+
+def test_what_the_election_needs_is_allowed_in_its_own_namespace_only() -> None:
+    role, binding, lease = only("Role"), only("RoleBinding"), only("Lease")["metadata"]
+    assert {each["metadata"]["namespace"] for each in (role, binding)} == {lease["namespace"]}
+    own = {
+        rule["resources"][0]
+        for each in manifests()
+        if each["kind"] == "ClusterRole"
+        for rule in each["rules"]
+        if "update" in rule["verbs"]
+    }
+    assert own == set()
