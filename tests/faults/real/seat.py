@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.api_proxy import ApiProxy
+from devcluster.api_proxy import ApiProxy, ApiRequest
 from devcluster.cloud import Call
 from devcluster.operator_process import PROGRAM, OperatorProcess, operator_kubeconfig
 from tests.e2e.world import QUICK, World, unique
+
+QUICK_ELECTION = ("--lease-duration=5s", "--renew-deadline=3s", "--retry-period=1s")
+"""For tests in which a successor's wait for a dead leader's Lease is not the subject."""
 
 
 @dataclass
@@ -34,7 +37,8 @@ class Seat:
             kubeconfig=self.kubeconfig,
             log=self.world.logs / f"{unique(f'operator-{self.name}')}.log",
             flags=(*QUICK, *flags),
-            environment=self.world.cloud.environment(self.access_key),
+            # The Lease's holder is told by the pod's name.
+            environment={**self.world.cloud.environment(self.access_key), "POD_NAME": self.name},
             program=program,
         )
         return self.operator
@@ -45,9 +49,22 @@ class Seat:
         self.operator.check()
         await self.operator.kill()
 
+    def mutation_times(self, *, since: float = 0.0) -> list[float]:
+        """When something was changed from here, in Kubernetes or AWS, in order; refused or not. Monotonic clock.
+
+        Leases are left out, for both candidates may try for one; and Events, which change nothing for anybody.
+        """
+        kubernetes = [each.forwarded_at for each in self.proxy.record if _counts(each.request)]
+        aws = [call.monotonic for call in self.cloud_mutations()]
+        return sorted(at for at in (*kubernetes, *aws) if at >= since)
+
     def cloud_mutations(self) -> list[Call]:
         """The mutating calls that the cloud received from here, refused ones included."""
         return [call for call in self.world.cloud.calls.mutations if call.access_key == self.access_key]
+
+
+def _counts(request: ApiRequest) -> bool:
+    return not {"leases", "events"}.intersection(request.path.split("/"))
 
 
 @contextlib.asynccontextmanager

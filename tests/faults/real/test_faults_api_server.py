@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from devcluster.api_proxy import EventFault, Fault, Faults
+from devcluster.api_proxy import Faults
 from tests.e2e.world import World
 from tests.faults.real.churn import STEADY, EndState, churning
 from tests.faults.real.seat import Seat
@@ -57,4 +57,5 @@ async def test_with_one_fault_in_twenty_requests_the_end_is_that_of_a_clean_run(
     told = ", ".join(f"{kind.value} {count}" for kind, count in sorted(faults.counts.items()))
     report(f"faulty API server, seed {seed}", f"{told}; {len(seat.proxy.record)} mutations passed on")
     assert faulty == clean
-    assert {Fault.ANSWER_LOST, EventFault.CUT} <= set(faults.counts)
+    assert sum(faults.counts.values()) >= 20, "too few faults to mean anything"
+    assert len(faults.counts) >= 6, "too few kinds of them"
