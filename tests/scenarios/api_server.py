@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -86,6 +87,14 @@ def store_of(state: ClusterState, kind: str) -> Store[Any]:
     return stores[kind]
 
 
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What etcd held at one moment."""
+
+    objects: Mapping[str, Mapping[Key, Manifest]]
+    version: int
+
+
 class ApiServer:
     """All objects of the scenario's cluster."""
 
@@ -98,14 +107,15 @@ class ApiServer:
         self.past_the_door: list[str] = []
         """Changes by a process that did not go through its door, where they would have been counted: a hole in our tests."""
         self._watchers: list[Watcher] = []
-        self._numbers = itertools.count(1)
+        self._uids = itertools.count(1)
+        self._versions = itertools.count(1)
 
     # --- objects ------------------------------------------------------------------------------------------------
 
     def create(self, kind: str, manifest: Manifest) -> Manifest:
         """Put a new object there; its metadata is completed as the API server does."""
         metadata = {
-            "uid": f"{kind.lower()}-{next(self._numbers)}",
+            "uid": f"{kind.lower()}-{next(self._uids)}",
             "creationTimestamp": now().isoformat(),
             "generation": 1,
             **manifest["metadata"],
@@ -114,7 +124,7 @@ class ApiServer:
 
     def put(self, kind: str, manifest: Manifest) -> Manifest:
         """Create or replace an object; the stored one, with its new version."""
-        metadata = {**manifest["metadata"], "resourceVersion": str(next(self._numbers))}
+        metadata = {**manifest["metadata"], "resourceVersion": str(next(self._versions))}
         manifest = {**manifest, "metadata": metadata}
         key = key_of(manifest)
         self.objects[kind][key] = manifest
@@ -142,6 +152,24 @@ class ApiServer:
         before = self.objects[kind]["", name]
         metadata = {**before["metadata"], "deletionTimestamp": now().isoformat()}
         self.put(kind, {**before, "metadata": metadata})
+
+    # --- backups ------------------------------------------------------------------------------------------------
+
+    def backup(self) -> Backup:
+        """Everything as it is now; stored manifests are replaced, never changed in place."""
+        version = next(self._versions)
+        return Backup({kind: dict(objects) for kind, objects in self.objects.items()}, version)
+
+    def restore(self, backup: Backup) -> None:
+        """Everything is as it was then, resource versions included; those who watch find out by listing anew."""
+        for kind, objects in self.objects.items():
+            for key in [key for key in objects if key not in backup.objects[kind]]:
+                self.delete(kind, key)
+            for key, manifest in backup.objects[kind].items():
+                if objects.get(key) != manifest:
+                    objects[key] = manifest
+                    self._tell(kind, key, manifest, _RECORDS[kind](manifest))
+        self._versions = itertools.count(backup.version)
 
     # --- looking ------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,12 @@ class ControlPlane:
             if pod.node_name == name:
                 self.server.delete("Pod", (pod.namespace, pod.name))
 
+    def find_machines_that_are_off(self) -> None:
+        """After Nodes of the past came back, the cloud's node controller finds that some have no machine."""
+        for node in self.server.nodes:
+            if node.name in self._off:
+                asyncio.get_running_loop().call_later(NODE_DELETION_SECONDS, self.delete_node, node.name)
+
     def _unreachable(self, name: str) -> None:
         node = self.server.get("Node", name)
         if node is not None and name in self.silent:

@@ -83,7 +83,8 @@ class Situation:
 def establish(snapshot: Snapshot) -> Situation:
     """Look at everything once."""
     readiness = assess(snapshot)
-    lacking_ids = any(not node.provider_id for node in snapshot.picture.nodes)
+    lacking_ids = [node.created_at for node in snapshot.picture.nodes if not node.provider_id]
+    newest_without_id = max(lacking_ids, default=None)
     coming: dict[GroupKey, Upcoming] = {}
     failures: dict[GroupKey, GroupFailure] = {}
     late: dict[GroupKey, Overdue] = {}
@@ -92,7 +93,7 @@ def establish(snapshot: Snapshot) -> Situation:
         failures[key] = examine(state, upcoming=before, now=snapshot.now)
         # What has just failed is not waited for any more: its pods are planned elsewhere in this very pass.
         coming[key] = upcoming(_after(state, failures[key]), now=snapshot.now)
-        late[key] = overdue(state, upcoming=coming[key], nodes_lack_provider_ids=lacking_ids)
+        late[key] = overdue(state, upcoming=coming[key], newest_without_id=newest_without_id)
     failed = outages(snapshot.picture.nodes, readiness)
     return Situation(
         snapshot=snapshot,
@@ -115,9 +116,7 @@ def _after(state: GroupState, failure: GroupFailure) -> GroupState:
     return replace(state, memory=replace(state.memory, backoff=failure.backoff))
 
 
-def _unhealthy(
-    snapshot: Snapshot, readiness: Readiness, failed: Mapping[str, Outage]
-) -> Mapping[str, str]:
+def _unhealthy(snapshot: Snapshot, readiness: Readiness, failed: Mapping[str, Outage]) -> Mapping[str, str]:
     """Nodes of failed zones are left out: they are why nothing is removed, not why nothing is bought elsewhere."""
     unready, nodes = cluster_unready(
         readiness.states[node.name]

@@ -8,11 +8,16 @@ the group's unregistered instances, and only a few go in one pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from springtide.api.conditions import ConditionType, Reason
 from springtide.planning.groups.readiness import GroupState
 from springtide.planning.groups.upcoming import Upcoming, missing, target_of, unfulfilled
 from springtide.planning.plan import PoolFinding, UnregisteredRemoval
+
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""A Node's age is told by the API server's clock, a purchase's by ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +31,27 @@ class Overdue:
     """Why nothing is terminated though it looks as if it should be."""
 
 
-def overdue(state: GroupState, *, upcoming: Upcoming, nodes_lack_provider_ids: bool) -> Overdue:
+def overdue(state: GroupState, *, upcoming: Upcoming, newest_without_id: datetime | None) -> Overdue:
     """Decide on a group's unregistered instances.
 
-    `nodes_lack_provider_ids`: some Node of the cluster carries none, so it could be any of them.
+    `newest_without_id`: when the newest Node of the cluster that carries no provider ID was created (it could be any
+    of them); None: all carry one.
     """
     if not state.unregistered:
         return Overdue()
-    doubt = _doubt(state, upcoming=upcoming, nodes_lack_provider_ids=nodes_lack_provider_ids)
+    doubt = _doubt(state, upcoming=upcoming, newest_without_id=newest_without_id)
     purchase = upcoming.outstanding
-    if not upcoming.overdue or purchase is None:
+    if purchase is None:
+        return Overdue(finding=doubt or _unexplained(state))
+    if not upcoming.overdue:
         return Overdue(finding=doubt)
+    if not purchase.plan_id:
+        # Machines of others, or from before the status was lost: they say nothing of whether the group works.
+        return Overdue(finding=doubt or _unexplained(state))
     count = len(state.unregistered)
     if doubt is not None:
         return Overdue(count=count, finding=doubt)
-    chosen = [] if not purchase.plan_id else _few(state)
+    chosen = _few(state)
     if not chosen or missing(state, purchase) < unfulfilled(state) + count:
         return Overdue(count=count, finding=_unexplained(state))
     return Overdue(
@@ -63,14 +74,17 @@ def _few(state: GroupState) -> list[str]:
     return [instance.id for instance in state.unregistered[: min(at_most, above_min)]]
 
 
-def _doubt(state: GroupState, *, upcoming: Upcoming, nodes_lack_provider_ids: bool) -> PoolFinding | None:
+def _doubt(
+    state: GroupState, *, upcoming: Upcoming, newest_without_id: datetime | None
+) -> PoolFinding | None:
     """The reason not to believe that unmatched instances are unregistered, if there is one."""
     unmatched = state.registered == 0 and (not upcoming.imagined)
-    if nodes_lack_provider_ids and unmatched:
+    if newest_without_id is not None and (unmatched or _may_be_of(upcoming, newest_without_id)):
+        some = "no instance" if unmatched else "not every instance"
         return _not_ready(
             Reason.NO_PROVIDER_IDS,
-            f"no instance of group {state.group.id} can be matched to a Node, and Nodes lack spec.providerID: "
-            "run a cloud controller manager, or set the kubelet's --provider-id",
+            f"{some} of group {state.group.id} can be matched to a Node, and Nodes lack spec.providerID: "
+            "run a cloud controller manager, or set the kubelet's --provider-id; nothing is terminated",
         )
     waited_for = upcoming.outstanding is not None and (state.memory.ever_matched or not upcoming.overdue)
     if not unmatched or waited_for:
@@ -82,6 +96,14 @@ def _doubt(state: GroupState, *, upcoming: Upcoming, nodes_lack_provider_ids: bo
         Reason.NODES_UNMATCHED,
         f"{len(state.unregistered)} instances of group {state.group.id} run, but none {fate} nothing is terminated",
     )
+
+
+def _may_be_of(upcoming: Upcoming, newest_without_id: datetime) -> bool:
+    """Whether a Node without a provider ID has come since the purchase that is overdue: it may be what was bought."""
+    purchase = upcoming.outstanding
+    if purchase is None or not upcoming.overdue:
+        return False
+    return newest_without_id >= purchase.since - CLOCKS_DIFFER
 
 
 def _unexplained(state: GroupState) -> PoolFinding:
