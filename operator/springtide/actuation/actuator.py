@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from springtide.actuation.detachment import VolumeApi
 from springtide.actuation.eviction import Evictor
+from springtide.actuation.foreign_taints import ForeignTaintLifts
 from springtide.actuation.node_edits import NodeEditor
 from springtide.actuation.outcome import Outcome, PodEvicted
 from springtide.actuation.ports import Clock, Emit, Fence, ManagedPool, NodeApi, Picture, PurchaseLog
@@ -98,6 +99,7 @@ class Actuator:
         )
         self._removals = Removals(tools, owner=owner)
         self._soft_taints = SoftTaints(editor, settings=settings, clock=clock, emit=self._take)
+        self._foreign_taints = ForeignTaintLifts(editor, settings=settings, clock=clock, emit=self._take)
         self._cloud_tasks: OwnedTasks[int] = OwnedTasks()
         self._stopping = False
 
@@ -118,6 +120,9 @@ class Actuator:
         for change in plan.soft_taints:
             if change.pool in active:
                 self._soft_taints.change(change, plan_id=plan.id)
+        for lift in plan.foreign_taints:
+            if lift.pool in active:
+                self._foreign_taints.lift(lift, plan_id=plan.id)
         return started
 
     async def settled(self, tasks: Sequence[asyncio.Task[None]], *, within: float = 2.0) -> bool:
@@ -134,6 +139,11 @@ class Actuator:
         """
         if not self._stopping:
             self._removals.resume(nodes, pools)
+
+    async def withdraw_removals(self, message: str) -> None:
+        """Undo the removals under way, but for those whose instance is going already. `message`: why, for users."""
+        if not self._stopping:
+            await self._removals.withdraw(message)
 
     def clock_jumped(self, by: timedelta) -> None:
         """The wall clock was set: what is remembered for a while stays remembered for that while."""
@@ -172,7 +182,7 @@ class Actuator:
         """End everything: removals are interrupted where they are (the next process resumes them), calls that
         change targets get `grace` seconds to hear their answer."""
         self._stopping = True
-        await asyncio.gather(self._removals.stop(), self._soft_taints.stop())
+        await asyncio.gather(self._removals.stop(), self._soft_taints.stop(), self._foreign_taints.stop())
         await self._cloud_tasks.wait(timeout=grace)
         await self._cloud_tasks.cancel(self._cloud_tasks)
 

@@ -132,6 +132,8 @@ class RollbackReason(StrEnum):
     """The pool, its policy or its group is no longer ours to manage."""
     WITHDRAWN = "WithdrawnByUser"
     """Somebody took off the hard taint or our annotation, or set scale-down-disabled."""
+    CIRCUMSTANCES = "ZoneOutage"
+    """A zone failed: what is left is needed."""
     NODE_GONE = "NodeGone"
     """The Node vanished by itself; there was nothing left to undo."""
     FAILED = "StepFailed"
@@ -249,6 +251,24 @@ class RemovalFailed(RemovalOutcome):
     failures: int
     """In a row, this one included."""
     retry_at: datetime | None = None
+
+
+# --- foreign taints ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignTaintLifted(Outcome):
+    """The hard taint that a Cluster Autoscaler had left was taken off."""
+
+    node: str
+    cordoned: bool
+    """The node is cordoned, and stays so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignTaintFailed(Outcome):
+    node: str
+    message: str
 
 
 # --- soft taints -----------------------------------------------------------------------------------------------

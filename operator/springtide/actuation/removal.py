@@ -120,7 +120,7 @@ class RemovalRun:
                 **self._told,
             )
         )
-        await self._see_through(self._begin)
+        await self._see_through(lambda: self._begin(removal.takes_over))
 
     async def resume(self) -> None:
         """Go on with an interrupted removal from the phase in its annotation; ends and raises as `start` does."""
@@ -169,9 +169,11 @@ class RemovalRun:
                 raise
             await self._undo(Rollback(RollbackReason.FAILED, str(error) or type(error).__name__))
 
-    async def _begin(self) -> None:
+    async def _begin(self, takes_over: str) -> None:
         tools = self._tools
-        node = await tools.editor.apply(self.node, lambda node: begin_removal(node, self.record))
+        node = await tools.editor.apply(
+            self.node, lambda node: begin_removal(node, self.record, takes_over=takes_over)
+        )
         self.record = _record_on(node) or self.record
         tools.emit(RemovalTainted(at=tools.clock(), cordoned=self.record.cordoned_by_us, **self._told))
         await self._go_on()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from springtide.actuation.node_edits import NodeGone
@@ -114,6 +115,14 @@ class Removals:
             self._tasks.start(name, self._release(name, record, pool), name=f"release of {name}")
         await self._tasks.join(records)
         return tuple(name for name in records if name in self._retries)
+
+    async def withdraw(self, message: str) -> None:
+        """Undo all removals whose instance is not going yet; begun here, and seen through in the background."""
+        runs = dict(self._runs)
+        await self._tasks.cancel(runs)
+        for name, run in runs.items():
+            work = self._carry_out(run, partial(run.roll_back, RollbackReason.CIRCUMSTANCES, message))
+            self._tasks.start(name, work, name=f"withdrawal of {name}")
 
     async def stop(self) -> None:
         """Interrupt all. Their marks stay on the nodes for whoever resumes them."""

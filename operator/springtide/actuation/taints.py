@@ -105,15 +105,19 @@ def is_deletion_delayed(node: NodeObject) -> bool:
 # --- hard marks ------------------------------------------------------------------------------------------------
 
 
-def begin_removal(node: NodeObject, record: RemovalRecord) -> Patch | None:
-    """Hard taint, cordon and annotation in one patch; None when they are there already, ours. Raises Withdrawn."""
+def begin_removal(node: NodeObject, record: RemovalRecord, *, takes_over: str = "") -> Patch | None:
+    """Hard taint, cordon and annotation in one patch; None when they are there already, ours. Raises Withdrawn.
+
+    `takes_over`: value of the hard taint of another autoscaler that ours replaces.
+    """
     if uid_of(node) != record.node_uid:
         raise Withdrawn("it is another node of the same name")
     _refuse_protected(node)
     present = _readable_record(node)
     if present is not None and present.identity == record.identity and has_hard_taint(node):
         return None
-    if present is not None or has_hard_taint(node):
+    foreign = [taint for taint in _taints(node) if taint["key"] == HARD_TAINT]
+    if present is not None or any(not takes_over or taint.get("value") != takes_over for taint in foreign):
         raise Withdrawn("it is being removed already, by another plan or another autoscaler")
     record = msgspec.structs.replace(record, cordoned_by_us=not node.get("spec", {}).get("unschedulable"))
     taint = {
@@ -121,7 +125,7 @@ def begin_removal(node: NodeObject, record: RemovalRecord) -> Patch | None:
         "value": _unix_seconds(record.since),
         "effect": TaintEffect.NO_SCHEDULE.value,
     }
-    spec: dict[str, Any] = {"taints": [*_taints(node), taint]}
+    spec: dict[str, Any] = {"taints": [*(_without(node, HARD_TAINT) or ()), taint]}
     if record.cordoned_by_us:
         spec["unschedulable"] = True
     return _guarded(node, annotations={REMOVAL: record.dump()}, spec=spec)
@@ -156,6 +160,15 @@ def undo_removal(node: NodeObject, record: RemovalRecord | None) -> Patch | None
     if present is not None and present.cordoned_by_us and node.get("spec", {}).get("unschedulable"):
         spec["unschedulable"] = None
     return _guarded(node, annotations={REMOVAL: None}, spec=spec)
+
+
+def lift_foreign_taint(node: NodeObject, value: str) -> Patch | None:
+    """Take off the hard taint of this value that another autoscaler left, and nothing else: whether it or a human
+    cordoned the node, nobody can tell. None when there is no such taint, or a removal of ours has begun."""
+    foreign = [taint for taint in _taints(node) if taint["key"] == HARD_TAINT]
+    if REMOVAL in annotations_of(node) or not foreign or any(t.get("value") != value for t in foreign):
+        return None
+    return _guarded(node, annotations={}, spec={"taints": _without(node, HARD_TAINT)})
 
 
 # --- soft marks ------------------------------------------------------------------------------------------------

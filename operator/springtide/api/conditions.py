@@ -83,6 +83,7 @@ class Reason(StrEnum):
     # Degraded
     GROUPS_BACKING_OFF = "GroupsBackingOff"
     NODES_UNREADY = "NodesUnready"
+    FOREIGN_TAINTS = "ForeignTaints"
     UNREGISTERED_INSTANCES = "UnregisteredInstances"
     AS_EXPECTED = "AsExpected"
     # Degraded, as StalePicture: the surroundings (springtide.cluster.degradation)

@@ -56,6 +56,14 @@ class Expander(StrEnum):
     LEAST_COST = "least-cost"
 
 
+class ForeignTaints(StrEnum):
+    """What is done about hard taints that a Cluster Autoscaler left behind when it died or was replaced."""
+
+    IGNORE = "Ignore"
+    CLEAN_UP = "CleanUp"
+    TAKE_OVER = "TakeOver"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackoffSettings:
     """How long a node group is left alone after a purchase failed."""
@@ -244,6 +252,14 @@ class ScaleDownSettings:
     ignore_mirror_pods_utilization: Flag = False
     """Whether mirror pods (static pods of the kubelet) are left out when a node's utilization is computed.
     Cluster Autoscaler: --ignore-mirror-pods-utilization."""
+
+    foreign_taints: ForeignTaints = ForeignTaints.CLEAN_UP
+    """What is done about a taint ToBeDeletedByClusterAutoscaler that is older than 30 minutes and not ours, while
+    no Cluster Autoscaler holds its Lease. CleanUp, the default: it is taken off, as Cluster Autoscaler itself does
+    when it starts; nothing is removed. TakeOver: the node is watched anew for unneededTime, then removed by the
+    rules of this policy; if it is needed, the taint is taken off. Ignore: it stays. A cordon is never taken off:
+    nobody can tell whether Cluster Autoscaler or a human set it. Whatever is chosen, condition Degraded tells of
+    such nodes, and in modes DryRun and Paused that is all."""
 
     daemon_set_eviction_for_empty_nodes: Flag = False
     """Whether DaemonSet pods are evicted gracefully from a node without other pods. The annotation

@@ -164,6 +164,8 @@ class Removal:
     daemon_pods: tuple[PodRecord, ...] = ()
     destinations: Mapping[str, str] = field(default_factory=dict)
     """Pod uid -> node it was simulated to move to."""
+    takes_over: str = ""
+    """Value of the hard taint that a Cluster Autoscaler left on the node, and that ours replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class BlockReason(StrEnum):
     """A budget of the policy (spec.budgets). PodDisruptionBudgets are told of as BLOCKED_BY_POD."""
     PARALLELISM = "MaxParallelReached"
     NOT_STARTED = "NotStarted"
+    FOREIGN_TAINT = "ForeignTaint"
     FORBIDDEN = "RemovalsForbidden"
     PAUSED = "Paused"
     DRY_RUN = "DryRun"
@@ -252,6 +255,16 @@ class SoftTaintChange:
     present: bool
     since: datetime | None = None
     """Unneeded since: becomes the taint's value (unix seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTaintLift:
+    """Take off the hard taint that a Cluster Autoscaler left on a node."""
+
+    node: str
+    pool: str
+    value: str
+    """Of the taint: another one is left alone."""
 
 
 # --- per group and pool ----------------------------------------------------------------------------------------
@@ -378,6 +391,7 @@ class Plan:
     removals: tuple[Removal, ...] = ()
     unregistered: tuple[UnregisteredRemoval, ...] = ()
     soft_taints: tuple[SoftTaintChange, ...] = ()
+    foreign_taints: tuple[ForeignTaintLift, ...] = ()
     dry_run_purchases: tuple[Purchase, ...] = ()
     dry_run_removals: tuple[Removal, ...] = ()
     pending: tuple[PendingVerdict, ...] = ()

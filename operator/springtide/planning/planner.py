@@ -22,6 +22,7 @@ from springtide.planning.groups.readiness import NodeState
 from springtide.planning.landscape import GroupKey, Landscape, survey
 from springtide.planning.plan import (
     BlockReason,
+    ForeignTaintLift,
     NodeVerdict,
     PendingVerdict,
     Plan,
@@ -35,6 +36,7 @@ from springtide.planning.pods.promises import Promises
 from springtide.planning.pods.schedulable import place_demands, place_displaced, place_nominated
 from springtide.planning.pods.verdicts import of_served
 from springtide.planning.scale_down.examined import Examined
+from springtide.planning.scale_down.foreign_lifts import lifts
 from springtide.planning.scale_down.free_room import FreeRoom
 from springtide.planning.scale_down.give_back import (
     NOTHING,
@@ -99,6 +101,7 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workben
             if late.removal is not None and situation.may_terminate_in(situation.states[key])
         ),
         soft_taints=_soft_taints(situation, given_back),
+        foreign_taints=_foreign_taints(situation, given_back),
         dry_run_purchases=dry.purchases,
         dry_run_removals=dry.given_back.removals,
         pending=(*pending.verdicts, *nominated, *active.verdicts),
@@ -277,6 +280,18 @@ def _only_the_clock(snapshot: Snapshot) -> bool:
     written anew."""
     forbidding = {each.mode for each in snapshot.degradations if each.forbids_removals and each.pools is None}
     return not snapshot.cluster_autoscaler and forbidding == {DegradedMode.CLOCK_JUMPED}
+
+
+def _foreign_taints(situation: Situation, given_back: GivenBack) -> tuple[ForeignTaintLift, ...]:
+    snapshot = situation.snapshot
+    if removals_forbidden(snapshot):
+        return ()
+    return lifts(
+        snapshot.picture.nodes,
+        owners=situation.readiness.owners,
+        unneeded_since=given_back.unneeded_since,
+        snapshot=snapshot,
+    )
 
 
 _HOLDING = frozenset(

@@ -12,6 +12,8 @@ from springtide.actuation.outcome import (
     CancellationDone,
     CancellationFailed,
     EvictionBlocked,
+    ForeignTaintFailed,
+    ForeignTaintLifted,
     InstanceLost,
     NodeDeleted,
     Outcome,
@@ -344,4 +346,33 @@ def _(outcome: InstanceLost) -> Note:
         node=outcome.node,
         decides=False,
         fields={"group": outcome.group, "instance": outcome.instance, "cause": outcome.cause.value},
+    )
+
+
+@note_of.register
+def _(outcome: ForeignTaintLifted) -> Note:
+    message = f"took the hard taint off node {outcome.node} that a Cluster Autoscaler had left there"
+    if outcome.cordoned:
+        message += "; it is cordoned and stays so: kubectl uncordon it, if no human did that"
+    return Note(
+        message=message,
+        reason="ForeignTaintLifted",
+        plan_id=outcome.plan_id,
+        pool=outcome.pool,
+        node=outcome.node,
+        decides=False,
+        fields={"node": outcome.node},
+    )
+
+
+@note_of.register
+def _(outcome: ForeignTaintFailed) -> Note:
+    message = f"could not take a foreign taint off node {outcome.node}: {outcome.message}"
+    return Note(
+        message=message,
+        reason="ForeignTaintFailed",
+        level=logging.WARNING,
+        plan_id=outcome.plan_id,
+        pool=outcome.pool,
+        decides=False,
     )

@@ -316,6 +316,7 @@ _POD_BLOCKS = {
 _BLOCKS = {
     BlockReason.SCALE_DOWN_DISABLED_ANNOTATION: "annotated scale-down-disabled",
     BlockReason.SCALE_DOWN_DISABLED: "scale-down is disabled",
+    BlockReason.FOREIGN_TAINT: "a Cluster Autoscaler that is gone left a taint",
     BlockReason.SCALE_DOWN_UNREADY_DISABLED: "removal of unready nodes is disabled",
     BlockReason.NOT_AUTOSCALED: "belongs to no NodePool",
     BlockReason.NOT_UNNEEDED_LONG_ENOUGH: "not unneeded long enough",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from springtide.api.conditions import ConditionType, Reason
 from springtide.cluster.degradation import DegradedMode
 from springtide.cluster.snapshot import PoolView, Snapshot
+from springtide.planning.groups import foreign_taints
 from springtide.planning.groups.backoff import in_force
 from springtide.planning.groups.eligibility import purchases_forbidden
 from springtide.planning.groups.limits import Bound, Ledger, pool_bounds
@@ -70,6 +71,11 @@ def _degraded(situation: Situation, states: Sequence[GroupState], counts: NodeCo
         finding = situation.overdue[state.key].finding
         if finding is not None and finding.condition == ConditionType.DEGRADED:
             return finding
+    if states:
+        nodes = (node for state in states for kind in state.nodes.values() for node in kind)
+        tainted = foreign_taints.finding(states[0].pool, nodes, situation.snapshot)
+        if tainted is not None:
+            return tainted
     for state in states:
         for text in state.group.interference:
             reason = Reason.AZ_REBALANCE_ACTIVE if "AZRebalance" in text else Reason.GROUP_HAS_SCALING_POLICY

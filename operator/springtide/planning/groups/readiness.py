@@ -16,6 +16,7 @@ from springtide.api.settings import HealthSettings
 from springtide.cluster.groups import Instance, InstanceState, NodeGroup, Template
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
+from springtide.planning.groups.foreign_taints import is_abandoned
 from springtide.planning.groups.passing_taints import is_startup
 from springtide.planning.plan import NodeCounts
 from springtide.planning.scale_down.utilization import GPU_LABELS, GPU_RESOURCES
@@ -224,7 +225,10 @@ def healthy(unready: int, *, of: int, settings: HealthSettings) -> bool:
 
 
 def _state(node: NodeRecord, owner: NodeOwner | None, *, snapshot: Snapshot) -> NodeState:
-    if node.name in snapshot.removals or being_deleted(node):
+    if node.name in snapshot.removals:
+        return NodeState.BEING_DELETED
+    # A node that nobody is removing (any more) stays: its pods need no place elsewhere.
+    if being_deleted(node) and not (owner is not None and is_abandoned(node, snapshot)):
         return NodeState.BEING_DELETED
     if owner is None:
         return node_state(node, template=None, now=snapshot.now, startup_time=UNMANAGED_STARTUP_TIME)

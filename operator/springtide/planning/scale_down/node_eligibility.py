@@ -8,7 +8,8 @@ from operator import attrgetter
 from typing import Final
 
 from springtide.api.budgets import RemovalReason
-from springtide.api.settings import Mode
+from springtide.api.nodepool import HARD_TAINT
+from springtide.api.settings import ForeignTaints, Mode
 from springtide.cluster.annotations import SCALE_DOWN_DISABLED
 from springtide.cluster.records import NodeRecord, PodRecord
 from springtide.cluster.shape import PodShape
@@ -162,6 +163,12 @@ def _kept_by_itself(
             node.annotations.get(SCALE_DOWN_DISABLED) == "true",
             BlockReason.SCALE_DOWN_DISABLED_ANNOTATION,
             f"annotation {SCALE_DOWN_DISABLED}=true",
+        ),
+        (
+            pool.settings.scale_down.foreign_taints is not ForeignTaints.TAKE_OVER
+            and any(taint.key == HARD_TAINT for taint in node.taints),
+            BlockReason.FOREIGN_TAINT,
+            f"taint {HARD_TAINT} of a Cluster Autoscaler that is gone",
         ),
         (not pool.settings.scale_down.enabled, BlockReason.SCALE_DOWN_DISABLED, "scaleDown.enabled is false"),
         (state is NodeState.NOT_STARTED, BlockReason.NOT_STARTED, ""),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from springtide.api.nodepool import HARD_TAINT
 from springtide.cluster.degradation import against_removals
 from springtide.cluster.groups import InstanceState
 from springtide.cluster.records import PodRecord
@@ -220,6 +221,7 @@ def _removal(node: Unneeded, destinations: Mapping[str, str]) -> Removal:
         pods_to_evict=spare.evicted,
         daemon_pods=spare.drain.daemon_pods,
         destinations=destinations,
+        takes_over=next((t.value for t in spare.node.taints if t.key == HARD_TAINT), ""),
     )
 
 
