@@ -26,8 +26,12 @@ QUICK = (
     "--provider-refresh=1s",
     "--provider-busy-refresh=200ms",
     "--delay-after-taint=200ms",
+    "--lease-duration=4s",
+    "--renew-deadline=3s",
+    "--retry-period=500ms",
 )
-"""Flags of every operator here: the clouds are read often, so that tests are short."""
+"""Flags of every operator here: the clouds are read often, and the lease of one that was killed runs out soon, so that
+tests are short."""
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
