@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from springtide.actuation.outcome import CancellationDone
+from springtide.actuation.outcome import CancellationDone, RemovalRolledBack, RollbackReason
 from springtide.api.conditions import Reason
 from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.degradation import DegradedMode
@@ -186,6 +186,23 @@ async def test_when_half_of_the_nodes_fail_with_their_zone_pods_move_to_the_othe
     assert (told["status"], told["reason"]) == ("True", Reason.ZONE_OUTAGE)
     assert world.condition("Ready")["status"] == "True"
     assert modes(world) == {DegradedMode.ZONE_OUTAGE.value}
+
+
+async def test_drains_under_way_are_undone_when_a_zone_fails() -> None:
+    world = await two_zones()
+    world.edit_policy(scaleDown={**QUICK["scaleDown"], "maxParallel": 1})
+    world.deploy("web", 8)
+    world.cloud.set_failure(CallFails(call=Call.TERMINATE, error=ThrottledError("slow down")))
+    await world.until(lambda: world.marked(HARD), within=minutes(6))
+    draining = world.marked(HARD)
+    for name in in_zone(world, "zone-a"):
+        world.control_plane.silence(name)
+    await world.until(lambda: world.condition("Degraded").get("reason") == Reason.ZONE_OUTAGE, within=90)
+    await world.until(lambda: not world.marked(HARD, "cordon"), within=15)
+    assert world.terminations == []
+    undone = [each for each in world.of(RemovalRolledBack) if each.node in draining]
+    assert {each.reason for each in undone} == {RollbackReason.CIRCUMSTANCES}
+    assert "zone zone-a" in undone[0].message
 
 
 async def test_when_the_zone_is_back_timers_begin_anew() -> None:

@@ -21,6 +21,7 @@ from springtide.actuation.ports import ManagedPool
 from springtide.api.policy import AutoscalerPolicy, AutoscalerPolicySpec
 from springtide.api.resolve import resolve
 from springtide.cluster.api_calls import ApiCalls
+from springtide.cluster.degradation import DegradedMode
 from springtide.cluster.picture import ClusterPicture
 from springtide.cluster.records import PodRecord
 from springtide.cluster.snapshot import Snapshot
@@ -307,6 +308,9 @@ class Engine:
         self._timed = {view.uid for view in snapshot.pools if view.uid in self._timed or view.groups}
         managed = self._managed(snapshot)
         self._actuator.resume(snapshot.picture.nodes, managed)
+        failed = next((d.message for d in plan.degradations if d.mode is DegradedMode.ZONE_OUTAGE), "")
+        if failed:
+            await self._actuator.withdraw_removals(failed)
         tasks = self._actuator.apply(plan, managed)
         self._release_abandoned(snapshot, managed)
         await self._actuator.settled(tasks, within=PURCHASE_WAIT_SECONDS)
