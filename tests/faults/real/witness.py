@@ -1,7 +1,7 @@
 """The witness: sees every pod at every moment, and every instance at the moment its termination is asked for.
 
-What it swears to are the invariants that no fault may break (docs/decisions and the tests name them): no disruption
-budget violated, no instance terminated with pods on it, nothing bought twice, nothing of others touched.
+What it swears to are the invariants that no fault may break: no disruption budget violated, no instance terminated with
+pods on it, nothing bought twice, nothing of others touched.
 """
 
 from __future__ import annotations
