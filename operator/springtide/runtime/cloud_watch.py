@@ -96,6 +96,16 @@ class CloudWatch:
             if kind in self._pokes:
                 self._pokes[kind].set()
 
+    def unlisted(self, provider_ids: Iterable[str]) -> set[str]:
+        """Those that no listing has shown yet: of new machines, and of those that are not ours."""
+        listed = {
+            instance.provider_id
+            for listing in self.listings.values()
+            for group in listing.groups
+            for instance in group.instances
+        }
+        return set(provider_ids) - listed
+
     def clock_jumped(self, by: timedelta) -> None:
         """The wall clock was set: what was read is as old as before."""
         self.listings = {name: _read_later(listing, by) for name, listing in self.listings.items()}

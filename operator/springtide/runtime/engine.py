@@ -39,6 +39,7 @@ from springtide.runtime.memory import Memories
 from springtide.runtime.observation import observe
 from springtide.runtime.own_node import OwnNode
 from springtide.runtime.phases import Phases
+from springtide.runtime.probes import stalled
 from springtide.runtime.releases import lawless, nodes_of_pool, strays
 from springtide.runtime.requests import Batch, PassRequests
 from springtide.runtime.resources import Resources
@@ -46,13 +47,9 @@ from springtide.runtime.settings import OperatorSettings
 
 PURCHASE_WAIT_SECONDS: Final = 2.0
 """A pass waits so long for the cloud's answers, so that its report can tell them; later ones are told as they come."""
-STALLED_PASS_SECONDS: Final = 120.0
-"""A pass that takes longer is stuck: /healthz fails, and the kubelet starts us anew."""
 BACKGROUND_SECONDS: Final = 30.0
 """So long a search for cheaper purchases goes on after the plan that began it. Measured: after half a minute there is
 next to nothing left to gain (docs/decisions/008)."""
-MISSED_SCANS: Final = 6
-"""So many scan intervals without a pass, and /healthz fails."""
 
 logger = logging.getLogger(__name__)
 
@@ -182,9 +179,8 @@ class Engine:
                 batch = await self.requests.next()
                 async with self._single_flight:
                     took = await self._attempt(batch)
-                rest = self.surroundings.load.passed(took=took, interval=self._scan_interval())
-                if rest:
-                    await asyncio.sleep(rest)
+                interval = min(self._scan_intervals(), default=timedelta(seconds=10)).total_seconds()
+                await asyncio.sleep(self.surroundings.load.passed(took=took, interval=interval))
         finally:
             self._searches.leave_off()
             self.requests.abandon()
@@ -221,7 +217,8 @@ class Engine:
             self.outcome(loss)
         with phases.of("actuate"):
             await self._actuate(snapshot, plan)
-        self._count(causes)
+        cause = next(iter(causes), "scan")
+        self.passes[cause] = self.passes.get(cause, 0) + 1
         took = ", ".join(
             f"{phase} {duration.total_seconds():.3f} s" for phase, duration in phases.durations.items()
         )
@@ -286,10 +283,8 @@ class Engine:
         self._clouds.clock_jumped(jump)
         self._unneeded = {node: min(since + jump, now) for node, since in self._unneeded.items()}
 
-    def _scan_interval(self) -> float:
-        """The shortest of all policies', in seconds."""
-        policies = (p for p in self.resources.policies if isinstance(p, AutoscalerPolicy))
-        return min((p.spec.scan_interval for p in policies), default=timedelta(seconds=10)).total_seconds()
+    def _scan_intervals(self) -> list[timedelta]:
+        return [p.spec.scan_interval for p in self.resources.policies if isinstance(p, AutoscalerPolicy)]
 
     def _settle_as_told(self) -> None:
         specs = [policy.spec for policy in self.resources.policies if isinstance(policy, AutoscalerPolicy)]
@@ -324,21 +319,11 @@ class Engine:
         busy |= {pool for pool, _ in in_flight.purchases}
         kinds = {managed[name].resource.spec.provider.kind for name in busy if name in managed}
         self._clouds.hurry(kinds)
-        newcomers = self._newcomers(picture)
+        newcomers = self._clouds.unlisted(node.provider_id for node in picture.nodes)
         if newcomers - self._newcomers_seen:
             # A Node is here before the listing shows its instance: until then it passes for one still to come.
             self._clouds.read_now(kinds)
         self._newcomers_seen = newcomers
-
-    def _newcomers(self, picture: ClusterPicture) -> set[str]:
-        """Provider ids of Nodes that no listing has shown yet (of machines that are not ours, too)."""
-        listed = {
-            instance.provider_id
-            for listing in self._clouds.listings.values()
-            for group in listing.groups
-            for instance in group.instances
-        }
-        return {node.provider_id for node in picture.nodes} - listed
 
     def _release_abandoned(self, snapshot: Snapshot, managed: Mapping[str, ManagedPool]) -> None:
         """Groups taken off their pool and pools without a policy are let go, in the background; what fails is tried
@@ -365,10 +350,6 @@ class Engine:
             for view in snapshot.pools
             if resources[view.name].spec.provider.kind in self._providers
         }
-
-    def _count(self, causes: Mapping[str, int]) -> None:
-        cause = next(iter(causes), "scan")
-        self.passes[cause] = self.passes.get(cause, 0) + 1
 
     def _report(
         self, snapshot: Snapshot, plan: Plan, causes: Mapping[str, int], phases: Mapping[str, timedelta]
@@ -454,15 +435,12 @@ class Engine:
 
     def unhealthy(self) -> str:
         """What is wrong with the loop; empty when all is well."""
-        now = asyncio.get_running_loop().time()
-        if self._pass_began is not None and now - self._pass_began > STALLED_PASS_SECONDS:
-            return f"a pass has been running for {now - self._pass_began:.0f} s"
-        intervals = [p.spec.scan_interval for p in self.resources.policies if isinstance(p, AutoscalerPolicy)]
-        if intervals and self._last_pass_at is not None:
-            silent = now - self._last_pass_at
-            if silent > max(STALLED_PASS_SECONDS, MISSED_SCANS * min(intervals).total_seconds()):
-                return f"no pass for {silent:.0f} s"
-        return ""
+        return stalled(
+            now=asyncio.get_running_loop().time(),
+            began=self._pass_began,
+            ended=self._last_pass_at,
+            intervals=self._scan_intervals(),
+        )
 
     def unready(self) -> str:
         """Why this process cannot work yet; empty when it can."""
