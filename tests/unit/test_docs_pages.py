@@ -13,6 +13,7 @@ import pytest
 from springtide.actuation.outcome import RollbackReason
 from springtide.api.conditions import ConditionType, Reason
 from springtide.cluster.annotations import REMOVAL
+from springtide.cluster.degradation import DegradedMode
 from springtide.planning.plan import BlockReason, PodBlock
 from springtide.reporting.metrics import Metrics
 
@@ -102,6 +103,17 @@ def test_every_condition_reason_is_documented_once() -> None:
         *first_column("conditions.md", "Reasons of the others"),
     ]
     assert sorted(documented) == sorted(reason.value for reason in Reason)
+
+
+# --- degraded modes ----------------------------------------------------------------------------------------------
+
+
+def test_every_degraded_mode_is_documented() -> None:
+    assert first_column("degraded-modes.md", "Modes") == [mode.value for mode in DegradedMode]
+
+
+def test_a_degraded_mode_is_the_reason_of_a_condition() -> None:
+    assert {mode.value for mode in DegradedMode} <= {reason.value for reason in Reason}
 
 
 # --- events ------------------------------------------------------------------------------------------------------
