@@ -16,6 +16,7 @@ from springtide.actuation.taints import (
     Withdrawn,
     begin_removal,
     enter_phase,
+    lift_foreign_taint,
     lift_soft_taint,
     release_soft_taint,
     removal_of,
@@ -157,3 +158,50 @@ def test_a_soft_taint_of_cluster_autoscaler_is_replaced_and_lifted_but_not_relea
     assert after(foreign, lift_soft_taint(foreign)) == node()
     assert release_soft_taint(foreign) is None
     assert after(ours, release_soft_taint(ours)) == node()
+
+
+# --- taints of another autoscaler --------------------------------------------------------------------------------
+
+LEFT = {"key": HARD, "value": "1700000000", "effect": "NoSchedule"}
+
+
+def test_the_taint_that_another_autoscaler_left_is_taken_off_and_nothing_else() -> None:
+    before = node(taints=[GPU, LEFT], unschedulable=True)
+    patch = lift_foreign_taint(before, "1700000000")
+    assert after(before, patch)["spec"] == {"taints": [GPU], "unschedulable": True}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(node(taints=[GPU]), id="it is gone"),
+        pytest.param(node(taints=[{**LEFT, "value": "1800000000"}]), id="it was set anew"),
+        pytest.param(node(), id="there are no taints"),
+    ],
+)
+def test_another_taint_than_the_one_that_was_judged_stays(before: dict[str, Any]) -> None:
+    assert lift_foreign_taint(before, "1700000000") is None
+
+
+def test_the_taint_of_a_removal_of_ours_stays() -> None:
+    begun = after(node(), begin_removal(node(), RECORD))
+    value = begun["spec"]["taints"][0]["value"]
+    assert lift_foreign_taint(begun, value) is None
+
+
+def test_a_removal_that_takes_over_replaces_the_taint_and_leaves_the_cordon() -> None:
+    before = node(taints=[GPU, LEFT], unschedulable=True)
+    begun = after(before, begin_removal(before, RECORD, takes_over="1700000000"))
+    [gpu, ours] = begun["spec"]["taints"]
+    assert (gpu, ours["key"], ours["value"]) == (GPU, HARD, str(int(EPOCH.timestamp())))
+    record = load_record(begun["metadata"]["annotations"])
+    assert record is not None
+    assert not record.cordoned_by_us
+    undone = after(begun, undo_removal(begun, record))
+    assert undone["spec"] == {"taints": [GPU], "unschedulable": True}
+
+
+@pytest.mark.parametrize("takes_over", ["", "1600000000"])
+def test_a_removal_does_not_begin_on_a_node_that_somebody_else_is_removing(takes_over: str) -> None:
+    with pytest.raises(Withdrawn, match="another autoscaler"):
+        begin_removal(node(taints=[LEFT]), RECORD, takes_over=takes_over)

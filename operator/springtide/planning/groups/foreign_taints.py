@@ -22,6 +22,8 @@ from springtide.planning.plan import PoolFinding
 ABANDONED_AFTER: Final = timedelta(minutes=30)
 """A Cluster Autoscaler that runs without a Lease (--leader-elect=false) needs less for a removal: 10 minutes of grace, 2 of
 evictions, 2 of delayed deletion by default, and as much again for the cloud."""
+EARLIEST: Final = datetime(2016, 1, 1, tzinfo=UTC)
+"""Before that there was no Cluster Autoscaler: a smaller number is no time of its."""
 MOST_NAMED: Final = 3
 """Nodes named in a condition."""
 
@@ -111,4 +113,5 @@ def _names(found: Sequence[ForeignTaint]) -> str:
 def _time(value: str) -> datetime | None:
     if not value.isascii() or not value.isdigit() or len(value) > 11:
         return None
-    return datetime.fromtimestamp(int(value), tz=UTC)
+    moment = datetime.fromtimestamp(int(value), tz=UTC)
+    return moment if moment >= EARLIEST else None

@@ -9,7 +9,7 @@ from typing import Final
 from springtide.api.settings import ForeignTaints, Mode
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import PoolView, Snapshot
-from springtide.planning.groups.foreign_taints import foreign_taint
+from springtide.planning.groups.foreign_taints import foreign_taint, is_abandoned
 from springtide.planning.groups.readiness import NodeOwner
 from springtide.planning.plan import ForeignTaintLift
 
@@ -28,10 +28,10 @@ def lifts(
     found: list[ForeignTaintLift] = []
     for node in nodes:
         owner = owners.get(node.name)
-        taint = foreign_taint(node, snapshot) if owner is not None else None
-        if owner is None or taint is None or not taint.abandoned(snapshot):
+        if owner is None or not is_abandoned(node, snapshot):
             continue
-        if _is_lifted(owner.pool, unneeded=node.name in unneeded_since):
+        taint = foreign_taint(node, snapshot)
+        if taint is not None and _is_lifted(owner.pool, unneeded=node.name in unneeded_since):
             found.append(ForeignTaintLift(node=node.name, pool=owner.pool.name, value=taint.value))
     return tuple(found[:MAX_LIFTS])
 
