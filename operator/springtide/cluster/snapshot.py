@@ -42,6 +42,8 @@ class PurchaseRequest:
     """The target on which it was based: as long as the cloud shows it, nothing was bought."""
     purchase: OutstandingPurchase
     """What is outstanding if the cloud did it."""
+    plan_id: str = ""
+    """Of the plan that asks, also where `purchase` is nobody's because it stands on growth that was not ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ def _request_from_status(group: GroupStatus) -> PurchaseRequest | None:
         return None
     return PurchaseRequest(
         expected=written.from_,
+        plan_id=written.plan_id or "",
         purchase=remembered(
             since=written.since,
             before=written.from_,
@@ -237,16 +238,17 @@ class Memories:
                     plan_id=plan_id,
                     missing_before=known.missing if known else 0,
                     registered=known.counts.registered if known else 0,
+                    earlier=known.outstanding if known else None,
                     wanted_for=purposes(purchase),
                 )
-                request = PurchaseRequest(expected=purchase.from_target, purchase=asked)
+                request = PurchaseRequest(expected=purchase.from_target, purchase=asked, plan_id=plan_id)
                 self.by_pool[purchase.pool] = memory.with_request(purchase.group, request)
 
     def _withdraw(self, outcome: Outcome) -> None:
         """The cloud was not asked, or has refused. What another plan asked for stays."""
         memory = self.by_pool[outcome.pool]
         request = memory.of(outcome.group).request
-        if request is not None and request.purchase.plan_id == outcome.plan_id:
+        if request is not None and request.plan_id == outcome.plan_id:
             self._drop_request(outcome.pool, outcome.group)
 
     def _drop_request(self, pool: str, group: str) -> None:
@@ -352,6 +354,7 @@ class Memories:
                 plan_id=outcome.plan_id,
                 missing_before=known.missing if known else 0,
                 registered=known.counts.registered if known else 0,
+                earlier=known.outstanding if known else None,
             )
         still_awaited = request.expected - request.purchase.from_target
         return replace(

@@ -41,13 +41,11 @@ def overdue(state: GroupState, *, upcoming: Upcoming, newest_without_id: datetim
         return Overdue()
     doubt = _doubt(state, upcoming=upcoming, newest_without_id=newest_without_id)
     purchase = upcoming.outstanding
-    if purchase is None:
+    if purchase is None or (upcoming.overdue and not purchase.plan_id):
+        # Machines of others, or from before the status was lost: they say nothing of whether the group works.
         return Overdue(finding=doubt or _unexplained(state))
     if not upcoming.overdue:
         return Overdue(finding=doubt)
-    if not purchase.plan_id:
-        # Machines of others, or from before the status was lost: they say nothing of whether the group works.
-        return Overdue(finding=doubt or _unexplained(state))
     count = len(state.unregistered)
     if doubt is not None:
         return Overdue(count=count, finding=doubt)

@@ -67,8 +67,10 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
         # What is lacking without being waited for was cancelled, or terminated as unregistered.
         return Upcoming(imagined=0, starting=0, outstanding=None, fulfilled=lacking == 0)
     if purchase.since + state.pool.settings.scale_up.max_node_provision_time <= now:
+        # What was not ours is not waited for any longer: a purchase made on top of it stands by itself.
+        still = waiting if purchase.plan_id else 0
         return Upcoming(
-            imagined=0, starting=starting, outstanding=purchase, overdue=waiting > 0, missing=waiting
+            imagined=0, starting=starting, outstanding=purchase, overdue=waiting > 0, missing=still
         )
     imagined = waiting
     if in_force(state.memory.backoff, now=now):
@@ -97,18 +99,21 @@ def remembered(
     plan_id: str,
     missing_before: int,
     registered: int,
+    earlier: OutstandingPurchase | None = None,
     wanted_for: tuple[str, ...] = (),
 ) -> OutstandingPurchase:
     """What is outstanding once the cloud has raised the target from `before` to `to`.
 
-    What an earlier purchase still waits for goes on being waited for: `missing_before` (GroupPlan.missing) moves
-    the new one's starting point down by so much. `registered`: Nodes the group has now (GroupPlan.counts).
+    What an `earlier` purchase still waits for goes on being waited for: `missing_before` (GroupPlan.missing) moves
+    the new one's starting point down by so much. If that was not ours, nobody can tell any more which instance is: none of
+    them will be terminated as unregistered. `registered`: Nodes the group has now (GroupPlan.counts).
     """
+    mixed = missing_before > 0 and earlier is not None and not earlier.plan_id
     return OutstandingPurchase(
         since=since,
         from_target=before - missing_before,
         to_target=to,
-        plan_id=plan_id,
+        plan_id="" if mixed else plan_id,
         registered=registered,
         wanted_for=wanted_for,
     )
