@@ -119,6 +119,17 @@ crds: $(PROJECT) ## generate crds/ and all that follows from the models: referen
 constraints: $(INTERPRETER) ## pin the dependencies anew in constraints/ (needs uv; UPGRADE=1 takes the newest versions)
 	@constraints/compile $(if $(UPGRADE),--upgrade)
 
+# In an environment of its own: it is no part of what we run or test. Exit 2 where the database cannot be asked.
+.PHONY: audit
+audit: $(INTERPRETER) ## look up known vulnerabilities of all pinned dependencies (needs network; says so if it could not)
+	@if ! build/audit/bin/pip-audit --version >/dev/null 2>&1 || [ constraints/audit.txt -nt build/audit ]; then \
+	    $(BIN)/python -m venv --clear build/audit \
+	    && build/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/audit.txt \
+	    && touch build/audit; \
+	fi || { echo "NOT AUDITED: pip-audit cannot be installed" >&2; exit 2; }
+	@build/audit/bin/python constraints/audit.py --pip-audit build/audit/bin/pip-audit \
+	    constraints/operator.txt constraints/build.txt constraints/dev.txt constraints/audit.txt
+
 .PHONY: clean
 clean: ## remove .venv and all caches of this checkout (a built control plane stays in the user's cache folder)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
