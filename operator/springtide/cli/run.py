@@ -28,9 +28,11 @@ examples:
 
 AWS credentials and endpoints are found as every AWS SDK finds them: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 AWS_SESSION_TOKEN, AWS_PROFILE, AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ENDPOINT_URL, instance metadata.
-Permissions: deploy/aws/iam-policy.json (AWS), deploy/kubernetes/20-cluster-role.yaml (Kubernetes).
+Permissions: deploy/aws/iam-policy.json (AWS), the roles in deploy/kubernetes/ (Kubernetes).
 
-exit codes: 0 stopped by a signal, 1 could not start or a part of it failed, 2 wrong usage."""
+Several may run: one leads, by the Lease that --lease-namespace and --lease-name name, the others stand by.
+
+exit codes: 0 stopped by a signal or handed over, 1 could not start or a part of it failed, 2 wrong usage, 3 leadership lost."""
 
 
 def register(subparsers: Subparsers) -> None:
