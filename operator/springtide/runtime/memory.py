@@ -306,6 +306,9 @@ class Memories:
             # Refusals were acted on by the pass that followed each; their times would now be before or after anything.
             self.refusals.clear()
             self._refused_at.clear()
+            self._doubts = {key: at + jump for key, at in self._doubts.items()}
+            # Found anew by the next pass, as of then.
+            self._found.clear()
 
     def refused_lately(
         self, pending: Iterable[PodRecord], *, now: datetime
@@ -397,6 +400,12 @@ def _listed(listing: PoolListing | None, group: str) -> NodeGroup | None:
 
 
 _NO_FAULT = frozenset(
-    {RollbackReason.RELEASED, RollbackReason.WITHDRAWN, RollbackReason.NODE_GONE, RollbackReason.NEW_POD}
+    {
+        RollbackReason.RELEASED,
+        RollbackReason.WITHDRAWN,
+        RollbackReason.NODE_GONE,
+        RollbackReason.NEW_POD,
+        RollbackReason.CIRCUMSTANCES,
+    }
 )
 """Rollbacks that say nothing against the next removal: no delayAfterFailure."""

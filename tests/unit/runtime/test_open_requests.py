@@ -198,3 +198,14 @@ def test_an_earlier_purchase_is_still_known_when_the_request_came_to_nothing() -
     known = later.by_pool["p"].of("a")
     assert known.purchase is not None
     assert known.purchase.plan_id == "p0"
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_that_was_set_keeps_no_request_open(jump: timedelta) -> None:
+    for memories in (successor(asked()), asked()):
+        memories.remember(told(PurchaseFailed, message="cut", ambiguous=True))
+        read(memories, 1, at=NOW)
+        later = NOW + jump
+        memories.rebase(jump, now=later)
+        read(memories, 1, at=later + timedelta(seconds=6))
+        assert memories.by_pool["p"].of("a").request is None
