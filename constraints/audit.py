@@ -48,7 +48,7 @@ class Finding:
 
 def pins_of(text: str) -> set[Pin]:
     """The pins of a constraints file that hold for this Python and platform."""
-    pins = set()
+    pins: set[Pin] = set()
     for line in text.replace("\\\n", " ").splitlines():
         requirement, _, _ = line.partition("--hash")
         if not requirement.strip() or requirement.lstrip().startswith("#"):
@@ -69,17 +69,18 @@ def judge(pins: set[Pin], report: Any) -> Finding:
         raise NotAudited("pip-audit's report has no dependencies")
     looked_up: set[Pin] = set()
     skipped: dict[str, str] = {}
+    name: str
     for each in report["dependencies"]:
         name = canonicalize_name(each["name"])
         if "skip_reason" in each:
             skipped[name] = str(each["skip_reason"])
             continue
-        pin = (name, str(each["version"]))
+        pin: Pin = (name, str(each["version"]))
         looked_up.add(pin)
         if each["vulns"]:
             finding.vulnerable[pin] = [_advisory(one) for one in each["vulns"]]
-    for pin in sorted(pins - looked_up):
-        finding.unknown[pin] = skipped.get(pin[0], "not in pip-audit's report")
+    for name, version in sorted(pins - looked_up):
+        finding.unknown[name, version] = skipped.get(name, "not in pip-audit's report")
     return finding
 
 
