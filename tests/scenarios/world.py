@@ -70,6 +70,8 @@ class World:
         """By how much the wall clock of the operator's machine is wrong."""
         self.on_raise: Callable[[Raise], None] = lambda raised: None
         """Called in the instant in which a target was raised."""
+        self.on_termination: Callable[[Termination], None] = lambda asked: None
+        """Called in the instant in which the cloud was asked to terminate an instance."""
         self.doorkeeper: Doorkeeper = Unhindered()
         """Told of every call of the operators that changes something; may hinder it."""
         self.process: Process | None = None
@@ -202,6 +204,13 @@ class World:
             },
         )
 
+    def set_unschedulable(self, node: str, value: bool) -> None:
+        """As `kubectl cordon` and `kubectl uncordon`."""
+        manifest = self.server.get("Node", node)
+        assert manifest is not None
+        spec = {key: each for key, each in manifest["spec"].items() if key != "unschedulable"}
+        self.server.put("Node", {**manifest, "spec": {**spec, "unschedulable": True} if value else spec})
+
     def land(self, node: str, app: str = "late") -> None:
         """A pod that gets past the taints, as the scheduler's race with a taint makes possible."""
         owner = {"kind": "ReplicaSet", "metadata": {"name": "outsider", "uid": "outsider"}}
@@ -327,6 +336,7 @@ class World:
     def note_termination(self, asked: Termination) -> None:
         before = {each.instance for each in self.terminations}
         self.terminations.append(asked)
+        self.on_termination(asked)
         if asked.residents and not asked.was_going:
             self.violations.append(f"{asked.instance} was terminated with {asked.residents} on it")
         if asked.was_going and asked.instance in before and not self.listing_seconds:
