@@ -12,8 +12,8 @@ from devcluster.cloud import Call
 from devcluster.operator_process import PROGRAM, OperatorProcess, operator_kubeconfig
 from tests.e2e.world import QUICK, World, unique
 
-QUICK_ELECTION = ("--lease-duration=5s", "--renew-deadline=3s", "--retry-period=1s")
-"""For tests in which a successor's wait for a dead leader's Lease is not the subject."""
+USUAL_ELECTION = ("--lease-duration=15s", "--renew-deadline=10s", "--retry-period=2s")
+"""The defaults, for tests that measure a take-over or must not lose the Lease to what they inject."""
 
 
 @dataclass

@@ -7,10 +7,10 @@ whose time was set wrongly. A program of its own, which runs as the operator's p
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 PARTS = (
@@ -41,7 +41,7 @@ def skew_clocks(seconds: float) -> None:
     """Give every module of ours that asks for the time the wrong one. Afterwards, so that no type is affected."""
     wrong, right_time = SkewedDatetime(timedelta(seconds=seconds)), time.time
     for name, module in list(sys.modules.items()):
-        if name.startswith("springtide.") and "datetime.now(" in inspect.getsource(module):
+        if name.startswith("springtide.") and "datetime.now(" in Path(str(module.__file__)).read_text():
             module.datetime = wrong  # type: ignore[attr-defined]
     time.time = lambda: right_time() + seconds
 

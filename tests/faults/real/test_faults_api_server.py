@@ -9,7 +9,7 @@ import pytest
 from devcluster.api_proxy import Faults
 from tests.e2e.world import World
 from tests.faults.real.churn import STEADY, EndState, churning
-from tests.faults.real.seat import Seat
+from tests.faults.real.seat import USUAL_ELECTION, Seat
 from tests.faults.real.stage import report
 from tests.faults.real.witness import Witness
 
@@ -27,7 +27,7 @@ IN_THE_END = 3
 async def run(world: World, seat: Seat, *, faults: Faults | None, seed: int) -> EndState:
     """The same walk with or without faults, then rest."""
     async with Witness(world) as witness, churning(world, witness) as churn:
-        await seat.start()
+        await seat.start(*USUAL_ELECTION)
         await world.condition(churn.pool, "Ready", "True")
         witness.watch_purchases(*churn.groups)
         seat.proxy.faults = faults

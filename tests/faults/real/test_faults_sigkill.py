@@ -17,7 +17,7 @@ from tests.e2e.test_scale_down import QUICK, bare_pod, taints
 from tests.e2e.world import HARD_TAINT, HOSTNAME, OWN, World
 from tests.faults.real import moments
 from tests.faults.real.moments import ApiPoint, CloudPoint, Point
-from tests.faults.real.seat import QUICK_ELECTION, Seat
+from tests.faults.real.seat import Seat
 from tests.faults.real.stage import budget, no_marks, ready_nodes
 from tests.faults.real.witness import Witness, marks_of
 
@@ -67,13 +67,13 @@ async def test_killed_in_a_purchase(
 ) -> None:
     group = await world.group()
     pool = await world.pool(group, policy=await world.policy())
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
     await world.condition(pool, "Ready", "True")
     trap = point.set(seat, witness)
     app = await world.deployment(2, cpu="3", nodeSelector={"group": group})
     await killed_when_caught(seat, trap)
 
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
     await world.running(app, 2, timeout=60)
     await world.condition(pool, "ScalingUp", "False")
     assert max(world.raises(group)) == 2
@@ -111,10 +111,10 @@ async def test_killed_in_a_removal(
     witness.guard(app, 3)
     await world.pool(group, policy=await world.policy(scaleDown=QUICK))
     trap = point.set(seat, witness)
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
     await killed_when_caught(seat, trap)
 
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
     await world.nodes_settle(group, 1, timeout=60)
     await world.running(app, 4)
     await no_marks(world, group)
@@ -131,7 +131,7 @@ async def test_killed_in_a_rollback(
     (node,) = await world.nodes_settle(group, 1)
     await world.pool(group, policy=await world.policy(scaleDown=QUICK))
     trap = ApiPoint(matches=moments.rollback, moment=moment).set(seat, witness)
-    await seat.start(*QUICK_ELECTION, "--delay-after-taint=3s")
+    await seat.start("--delay-after-taint=3s")
 
     async def tainted() -> bool:
         return HARD_TAINT in taints((await world.nodes(group))[0])
@@ -140,7 +140,7 @@ async def test_killed_in_a_rollback(
     await bare_pod(world, nodeName=node["metadata"]["name"])
     await killed_when_caught(seat, trap)
 
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
     await no_marks(world, group)
     assert world.mutations(group) == []
     await witness.verify(group, foreign=foreign)
@@ -153,7 +153,7 @@ async def test_killed_while_letting_a_pool_go(
     group = await world.group(desired=1)
     await world.nodes_settle(group, 1)
     pool = await world.pool(group, policy=await world.policy(scaleDown=QUICK | {"unneededTime": "1h"}))
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
 
     async def marked() -> bool:
         return marks_of((await world.nodes(group))[0]) != []
@@ -163,7 +163,7 @@ async def test_killed_while_letting_a_pool_go(
     await world.api.delete(f"{OWN}/nodepools/{pool}")
     await killed_when_caught(seat, trap)
 
-    await seat.start(*QUICK_ELECTION)
+    await seat.start()
 
     async def gone() -> bool:
         return await world.api.find(f"{OWN}/nodepools/{pool}") is None

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest_asyncio
 from devcluster.api_proxy import Cut
 from tests.e2e.world import World
 from tests.faults.real.churn import STEADY, Churn, EndState, churning
-from tests.faults.real.seat import Seat, open_seat
+from tests.faults.real.seat import USUAL_ELECTION, Seat, open_seat
 from tests.faults.real.stage import report
 from tests.faults.real.witness import Witness
 
@@ -80,9 +81,9 @@ async def at_work(
     churn: Churn, first: Seat, second: Seat, *, programs: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> AsyncIterator[None]:
     """`first` leads and has much to do, `second` stands by; the work goes on for as long as the context."""
-    await first.start(program=programs[0])
+    await first.start(*USUAL_ELECTION, program=programs[0])
     await leads(first)
-    await second.start(program=programs[1])
+    await second.start(*USUAL_ELECTION, program=programs[1])
     working = asyncio.create_task(churn.steps(seed=5, count=10_000, pause=PAUSE_SECONDS))
     try:
         await churn.world.until(lambda: has_bought(first), "the leader to buy", timeout=60)
@@ -160,6 +161,12 @@ def skewed(seconds: int) -> tuple[str, ...]:
     return (SKEWED, str(seconds))
 
 
+async def clock_of_holder(world: World) -> float:
+    """How many seconds it is ahead."""
+    renewed = datetime.fromisoformat((await world.api.get(LEASE))["spec"]["renewTime"])
+    return (renewed - datetime.now(UTC)).total_seconds()
+
+
 @pytest.mark.parametrize(
     "programs",
     [
@@ -174,12 +181,16 @@ async def test_with_a_wrong_clock_nobody_takes_over_from_a_leader_that_lives(
         # Twice the lease duration: by the standby's clock the Lease has expired, or is good for long, all the time.
         await until(time.monotonic() + 30)
         assert second.mutation_times() == []
+        ahead = [await clock_of_holder(churn.world)]
         killed_at = time.monotonic()
         await first.kill()
         took = await leads(second) - killed_at
+        ahead.append(await clock_of_holder(churn.world))
+    # The clocks really were wrong: who holds the Lease writes its time into it.
+    assert [round(seconds, -1) for seconds in ahead] == [SKEW_SECONDS * (one != NORMAL) for one in programs]
     await all_is_well_in_the_end(churn)
-    ahead = "standby" if programs[0] == NORMAL else "leader"
-    report(f"take-over, SIGKILL, {ahead} ahead", f"{took:.1f} s from SIGKILL to the successor's first change")
+    who = "standby" if programs[0] == NORMAL else "leader"
+    report(f"take-over, SIGKILL, {who} ahead", f"{took:.1f} s from SIGKILL to the successor's first change")
     never_both(first, second)
     assert took < TAKE_OVER_SECONDS
 
