@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from springtide.actuation.ports import Fence, MutationForbidden
+from springtide.cluster.api_errors import ApiError
 from springtide.leadership.gate import MutationGate
 
 pytestmark = pytest.mark.looptime
@@ -56,3 +57,21 @@ async def test_a_renewal_does_not_lengthen_a_mutation_under_way() -> None:
 async def test_a_quick_call_is_not_disturbed() -> None:
     await call_of(1, fence=Fence(MutationGate.always_open()), at_most=10)
     assert loop_time() == 1
+
+
+async def test_a_call_whose_answer_was_not_heard_may_take_effect_for_a_while() -> None:
+    fence = Fence(MutationGate.always_open())
+    assert fence.heard_out
+    with pytest.raises(TimeoutError):
+        await call_of(3600, fence=fence, at_most=1)
+    assert not fence.heard_out
+    await asyncio.sleep(10.1)
+    assert fence.heard_out
+
+
+async def test_an_answer_that_is_no_is_an_answer() -> None:
+    fence = Fence(MutationGate.always_open())
+    with pytest.raises(ApiError):
+        async with fence.mutation(at_most=1):
+            raise ApiError(status=409)
+    assert fence.heard_out

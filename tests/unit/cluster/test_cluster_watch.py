@@ -120,3 +120,24 @@ async def test_stopping_leaves_no_task_behind():
         await watch.synced()
         await watch.stop()
         assert {t for t in asyncio.all_tasks() - before if "informer" in t.get_name()} == set()
+
+
+async def test_listing_anew_shows_what_no_watch_has_told():
+    """A new leader must see what the one before it did, however far behind its watches are."""
+    async with serving() as api, client_of(api) as client:
+        api.put("/api/v1/nodes", {"metadata": {"name": "n1"}})
+        api.put("/api/v1/nodes", {"metadata": {"name": "n2"}})
+        watch = ClusterWatch(client, settings=QUICK)
+        watch.start()
+        await watch.synced()
+        api.put("/api/v1/nodes", {"metadata": {"name": "n3"}}, silently=True)
+        api.remove("/api/v1/nodes", "n1", silently=True)
+        assert {node.name for node in watch.picture(now=NOW).nodes} == {"n1", "n2"}
+        before = [informer.lists for informer in watch.informers]
+        await watch.list_anew({"nodes"})
+        assert {node.name for node in watch.picture(now=NOW).nodes} == {"n2", "n3"}
+        listed = [i.resource.name for i, was in zip(watch.informers, before, strict=True) if i.lists > was]
+        assert listed == ["nodes"]
+        api.put("/api/v1/nodes", {"metadata": {"name": "n4"}})
+        await eventually(lambda: len(watch.picture(now=NOW).nodes) == 3)
+        await watch.stop()

@@ -188,3 +188,33 @@ async def test_asked_to_it_reads_at_once() -> None:
         watch.read_now(["aws", "a kind without provider"])
         await asyncio.sleep(12)
     assert cloud.reads == [0, 4, 14]
+
+
+async def test_a_standby_reads_now_and_then_and_a_new_leader_at_once() -> None:
+    cloud = Cloud()
+    async with watching(aws=cloud) as (watch, _):
+        watch.stand_by()
+        watch.follow([pool("p")])
+        await asyncio.sleep(65)
+        assert cloud.reads == [0, 60]
+        watch.start_over()
+        assert watch.listings == {}
+        await asyncio.sleep(11)
+        assert cloud.reads == [0, 60, 65, 75]
+        assert set(watch.listings) == {"p"}
+
+
+async def test_what_was_asked_before_one_leads_is_no_answer() -> None:
+    """The predecessor may have acted while the cloud was still answering."""
+    cloud = Cloud()
+    cloud.delay = 3
+    async with watching(aws=cloud) as (watch, news):
+        watch.stand_by()
+        watch.follow([pool("p")])
+        await asyncio.sleep(1)
+        watch.start_over()
+        await asyncio.sleep(2.5)
+        assert (watch.listings, news) == ({}, [])
+        await asyncio.sleep(3)
+        assert cloud.reads == [0, 3]
+        assert watch.listings["p"].groups[0].read_at == datetime.fromtimestamp(3, UTC)

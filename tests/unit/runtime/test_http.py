@@ -43,3 +43,13 @@ async def test_a_taken_port_is_an_error() -> None:
         with pytest.raises(OSError, match="address already in use"):
             async with serve(other, host="127.0.0.1", port=port):
                 pass
+
+
+async def test_who_is_ready_says_whether_it_leads() -> None:
+    role = "standby"
+    app = make_app(registry=CollectorRegistry(), healthy=lambda: "", ready=lambda: "", role=lambda: role)
+    async with serve(app, host="127.0.0.1", port=0) as port:
+        assert await get(port, "/readyz") == (200, "ok standby\n")
+        role = "leading"
+        assert await get(port, "/readyz") == (200, "ok leading\n")
+        assert await get(port, "/healthz") == (200, "ok\n")

@@ -40,6 +40,13 @@ def test_every_kind_of_value_is_understood() -> None:
         pytest.param(["--provider-refresh=0s"], {}, ["--provider-refresh", "longer than zero"], id="zero"),
         pytest.param(["--http-address=0.0.0.0:http"], {}, ["--http-address", "HOST:PORT"], id="no number"),
         pytest.param(["--http-address=0.0.0.0:70000"], {}, ["--http-address", "65535"], id="no port"),
+        pytest.param(["--leader-elect=perhaps"], {}, ["--leader-elect", "true or false"], id="no boolean"),
+        pytest.param(
+            ["--renew-deadline=15s"],
+            {},
+            ["--renew-deadline", "shorter than the lease duration"],
+            id="no margin",
+        ),
     ],
 )
 def test_what_cannot_be_understood_is_named(
@@ -53,3 +60,20 @@ def test_what_cannot_be_understood_is_named(
 
 def test_an_address_may_be_a_port_alone() -> None:
     assert parse_settings(["--http-address=8080"], {}).http_host_port == ("0.0.0.0", 8080)
+
+
+@pytest.mark.parametrize(
+    ("argv", "elects"),
+    [
+        ([], True),
+        (["--leader-elect"], True),
+        (["--leader-elect=false"], False),
+        (["--leader-elect=TRUE"], True),
+    ],
+)
+def test_a_boolean_flag_may_stand_alone(argv: list[str], elects: bool) -> None:
+    assert parse_settings(argv, {}).leader_elect is elects
+
+
+def test_the_times_of_the_election_do_not_matter_without_one() -> None:
+    assert not parse_settings(["--leader-elect=false", "--renew-deadline=1h"], {}).leader_elect
