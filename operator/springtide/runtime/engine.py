@@ -44,6 +44,7 @@ from springtide.runtime.releases import lawless, nodes_of_pool, strays
 from springtide.runtime.requests import Batch, PassRequests
 from springtide.runtime.resources import Resources
 from springtide.runtime.settings import OperatorSettings
+from springtide.runtime.vanished import VanishedNodes
 
 PURCHASE_WAIT_SECONDS: Final = 2.0
 """A pass waits so long for the cloud's answers, so that its report can tell them; later ones are told as they come."""
@@ -124,6 +125,7 @@ class Engine:
         """Uids of pools whose nodes a pass of this process has judged: from then on its own timers count."""
         self._newcomers_seen: set[str] = set()
         self._losses = LossNews()
+        self._vanished = VanishedNodes(clock)
         self._generations: dict[tuple[str, str], tuple[int, bool]] = {}
         self._released: set[str] = set()
         self._releasing: asyncio.Future[list[tuple[str, ...]]] | None = None
@@ -137,6 +139,9 @@ class Engine:
     def wake(self, cause: str) -> None:
         """Something happened that may change the plan. The causes' names are left out: they are counted by kind."""
         words = cause.split(" ")
+        if words[0] == "node" and words[-1] == "vanished":
+            self._vanished.gone(words[1])
+            self._clouds.read_now(self._providers)
         self.requests.wake(cause if len(words) < 3 else " ".join([words[0], *words[2:]]))
 
     def pod_refused(self, pod: PodRecord) -> None:
@@ -239,6 +244,7 @@ class Engine:
         now = self._clock()
         jump = self.surroundings.look(wall=now, monotonic=asyncio.get_running_loop().time())
         picture = self._cluster.picture(now=now)
+        self._vanished.saw(picture)
         self.resources.refresh(picture.node_pools, picture.policies)
         self._released &= {pool.metadata.uid for pool in self.resources.pools}
         uids = {metadata.uid for metadata in self.resources.metadata.values()}
@@ -265,7 +271,7 @@ class Engine:
             recently_refused=self._memories.refused_lately(picture.pending_pods, now=now),
             unneeded=self._unneeded,
             timed=self._timed,
-            correct=self._actuator.targets.corrected,
+            correct=lambda group: self._vanished.without(self._actuator.targets.corrected(group)),
             degradations=self.surroundings.degradations(
                 {pool.name: pool.spec.provider.kind for pool in pools}
             ),
