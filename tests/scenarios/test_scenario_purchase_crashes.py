@@ -216,3 +216,18 @@ async def test_answers_lost_twice_of_a_raise_that_worked_make_no_second_purchase
     await world.until(lambda: len(world.running("web")) == 8, within=120)
     assert world.targets["general/a"] == 2
     assert len(world.raises) == 1
+
+
+async def test_a_spec_that_became_invalid_meanwhile_loses_no_purchase() -> None:
+    world = await stopped_at(RAISING, after_effect=True)
+    asked = request(world)
+    good = world.server.get("NodePool", "general")
+    assert good is not None
+    world.server.change_spec("NodePool", "general", minSize=5, maxSize=3)
+    world.start_operator()
+    await world.after(15)
+    assert world.condition()["reason"] == "InvalidSpec"
+    assert request(world) == asked
+    world.server.change_spec("NodePool", "general", minSize=None, maxSize=None)
+    await world.until(lambda: len(world.running("web")) == 8, within=90)
+    assert len(world.raises) == 1

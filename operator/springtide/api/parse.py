@@ -4,7 +4,7 @@ exception."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -27,6 +27,8 @@ class InvalidResource:
     generation: int
     problems: tuple[Problem, ...]
     """At least one, in the order of the fields."""
+    status: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """As it was written: what it says of purchases and backoffs is true whatever the spec says now."""
 
     @property
     def message(self) -> str:
@@ -97,11 +99,13 @@ def _invalid(model: type[ApiModel], obj: Any, problems: tuple[Problem, ...]) -> 
     metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
     metadata = metadata if isinstance(metadata, Mapping) else {}
     generation = metadata.get("generation")
+    status = obj.get("status") if isinstance(obj, Mapping) else None
     return InvalidResource(
         kind=model.__name__,
         name=str(metadata.get("name", "")),
         generation=generation if isinstance(generation, int) else 0,
         problems=problems,
+        status=status if isinstance(status, Mapping) else {},
     )
 
 

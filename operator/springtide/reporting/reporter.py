@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from springtide.actuation.outcome import CancellationDone, Outcome, PurchaseFailed, PurchaseRefused
 from springtide.api.conditions import Condition, ConditionType, Reason, set_condition
 from springtide.api.metadata import ObjectMeta
@@ -265,7 +267,7 @@ class Reporter:
     ) -> None:
         metadata = report.metadata[("NodePool", invalid.name)]
         async with limit, self._writer.exclusive(NODE_POOLS, metadata.uid):
-            before = self._statuses.get(metadata.uid, NodePoolStatus())
+            before = self._statuses.get(metadata.uid) or _stored_status(invalid)
             conditions = _invalid(before.conditions, invalid, now=report.plan.now)
             # Whatever else stood in the status (purchases under way, backoffs) is kept: it is true of the nodes still.
             status = before.model_copy(
@@ -334,6 +336,14 @@ async def _apart(write: Coroutine[Any, Any, None], subject: str) -> None:
 
 def _ever_listed(listing: PoolListing | None) -> bool:
     return listing is not None and listing.read_at is not None
+
+
+def _stored_status(invalid: InvalidResource) -> NodePoolStatus:
+    """What an earlier process wrote; empty if another release did, in a form that we do not know."""
+    try:
+        return NodePoolStatus.model_validate(invalid.status)
+    except ValidationError:
+        return NodePoolStatus()
 
 
 def _invalid(
