@@ -14,6 +14,7 @@ from typing import Any
 
 from springtide.api.crd import NODEPOOL, POLICY, Column, Resource, manifest
 from springtide.providers.aws.iam import POLICY as IAM_POLICY
+from springtide.providers.aws.iam import policy_of_one_cluster
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -164,6 +165,7 @@ def render() -> dict[str, str]:
         "docs/nodepool.md": reference(NODEPOOL),
         "docs/autoscalerpolicy.md": reference(POLICY),
         "deploy/aws/iam-policy.json": json.dumps(IAM_POLICY, indent=2) + "\n",
+        "deploy/aws/iam-policy-one-cluster.json": json.dumps(policy_of_one_cluster(), indent=2) + "\n",
     }
 
 

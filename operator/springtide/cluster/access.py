@@ -10,7 +10,7 @@ import hashlib
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -33,10 +33,11 @@ class Access:
     """Base URL without a trailing slash."""
     ssl_context: ssl.SSLContext | None
     """None: plain HTTP (a local proxy or a test server)."""
-    authorization: str = ""
+    authorization: str = field(default="", repr=False)
     """Value of the Authorization header; empty when a client certificate speaks for us."""
     tls_server_name: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    """Its URL, which may hold a password."""
     refresh_after_seconds: float | None = None
     """Read it anew when it is older than this; None = only when the API server answers 401."""
 

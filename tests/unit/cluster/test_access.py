@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kubernetes_asyncio.config import ConfigException
 
-from springtide.cluster.access import from_environment, kubeconfig
+from springtide.cluster.access import Access, from_environment, kubeconfig
+from springtide.cluster.kube import KubeClient, NoAccess
+from tests.hostile import SECRETS
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +69,28 @@ async def test_a_token_in_a_kubeconfig(tmp_path):
     assert access.authorization == "Bearer secret"
     assert access.ssl_context is None
     assert access.refresh_after_seconds is None
+
+
+def test_what_is_printed_of_it_holds_no_secret():
+    access = Access(
+        server="https://api", ssl_context=None, authorization="Bearer s3cr3t", proxy="http://me:hunter2@proxy"
+    )
+    assert "s3cr3t" not in repr(access)
+    assert "hunter2" not in repr(access)
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+async def test_what_a_failing_exec_plugin_says_is_told_without_secrets(tmp_path, text, secret):
+    plugin = tmp_path / "plugin.sh"
+    (tmp_path / "said").write_text(text)
+    plugin.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&2; exit 3\n")
+    plugin.chmod(0o755)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    path = write_kubeconfig(tmp_path / "config", cluster={"server": "http://127.0.0.1:1"}, user=user)
+    async with KubeClient(kubeconfig(str(path))) as client:
+        with pytest.raises(NoAccess, match="process returned 3") as failure:
+            await client.get("/api/v1/nodes")
+    assert secret not in str(failure.value)
 
 
 async def test_a_tls_context_is_kept_while_the_files_are_the_same(tmp_path, certificate):

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from springtide.cluster.access import Access
 from springtide.cluster.kube import JSON_PATCH, MERGE_PATCH, ApiError, ApiUnreachable, KubeClient, NoAccess
+from tests.hostile import SECRETS
 from tests.kube_api import KubeApi, refusal, serving, status
 
 
@@ -173,3 +174,25 @@ async def test_a_stream_hands_out_whole_lines_only(api, client):
             assert chunk.endswith(b"\n")
             got += chunk
     assert got == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("as_status", [True, False], ids=["a Status", "a proxy's page"])
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+async def test_no_refusal_brings_a_secret_into_a_message(api, client, as_status, text, secret):
+    """Admission webhooks and proxies repeat what they were sent."""
+    body = json.dumps(status(403, "Forbidden", text)) if as_status else text
+    api.any_faults.append(refusal(403, "Forbidden", body=body))
+    with pytest.raises(ApiError) as error:
+        await client.get("/api/v1/nodes")
+    assert secret not in str(error.value)
+    assert secret not in error.value.message
+
+
+async def test_a_refusal_of_many_lines_is_told_in_one_bounded_line(api, client):
+    api.any_faults.append(
+        refusal(422, "Invalid", body=json.dumps(status(422, "Invalid", "a\nb\x1b[31m" + "c" * 100_000)))
+    )
+    with pytest.raises(ApiError) as error:
+        await client.get("/api/v1/nodes")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1100

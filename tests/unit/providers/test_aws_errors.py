@@ -17,6 +17,7 @@ from springtide.providers.base import (
     RefusedError,
     ThrottledError,
 )
+from tests.hostile import SECRETS
 
 READ, CHANGE = Operation.DESCRIBE_GROUPS, Operation.SET_DESIRED_CAPACITY
 
@@ -95,3 +96,50 @@ def test_an_encoded_authorization_failure_is_not_shown_to_users() -> None:
 
 def test_a_long_message_is_cut() -> None:
     assert len(readable("word " * 1000)) <= 300
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code", ["UnauthorizedOperation", "SignatureDoesNotMatch", "Throttling", "ValidationError"]
+)
+@pytest.mark.parametrize("status", [403, 500])
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_no_answer_of_aws_brings_a_secret_into_a_message(
+    code: str, status: int, text: str, secret: str
+) -> None:
+    error = classify(answer(code, status=status, message=text), operation=CHANGE, region="eu-central-1")
+    assert secret not in str(error)
+    assert "eu-central-1" in str(error)
+
+
+@pytest.mark.parametrize("operation", [READ, CHANGE])
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_no_failure_of_the_sdk_brings_a_secret_into_a_message(
+    operation: Operation, text: str, secret: str
+) -> None:
+    failures = (
+        sdk.CredentialRetrievalError(provider="custom-process", error_msg=text),
+        sdk.TokenRetrievalError(provider="sso", error_msg=text),
+        sdk.EndpointConnectionError(endpoint_url=text, error=OSError(text)),
+        sdk.ReadTimeoutError(endpoint_url=text, error=TimeoutError()),
+        sdk.ProxyConnectionError(proxy_url=text, error=OSError(text)),
+        sdk.SSLError(endpoint_url=text, error=OSError(text)),
+        sdk.HTTPClientError(error=RuntimeError(text)),
+        ResponseParserError(f"Unable to parse response, invalid XML received: {text}"),
+    )
+    for failure in failures:
+        assert secret not in str(classify(failure, operation=operation, region="eu-central-1"))
+
+
+def test_an_access_denied_still_says_who_may_not_do_what() -> None:
+    text = (
+        "User: arn:aws:sts::123456789012:assumed-role/springtide/1 is not authorized to perform: "
+        "autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:x"
+    )
+    told = str(
+        classify(answer("AccessDenied", status=403, message=text), operation=CHANGE, region="eu-central-1")
+    )
+    assert "assumed-role/springtide/1 is not authorized to perform: autoscaling:SetDesiredCapacity" in told
+    assert "123456789012" not in told

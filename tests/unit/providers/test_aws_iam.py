@@ -10,7 +10,7 @@ import pytest
 from botocore.session import get_session
 
 from springtide.providers import aws
-from springtide.providers.aws.iam import POLICY, Operation
+from springtide.providers.aws.iam import POLICY, Operation, policy_of_one_cluster
 
 SOURCES = sorted(Path(aws.__path__[0]).glob("*.py"))
 
@@ -50,6 +50,32 @@ def test_changes_are_allowed_only_to_groups_that_carry_the_tag() -> None:
     [changing] = [statement for statement in POLICY["Statement"] if "Condition" in statement]
     assert set(changing["Action"]) == {operation.value for operation in Operation if operation.mutates}
     assert "aws:ResourceTag/k8s.io/cluster-autoscaler/enabled" in changing["Condition"]["StringEquals"]
+
+
+def test_where_clusters_share_an_account_changes_are_allowed_only_to_groups_that_this_one_owns() -> None:
+    policy = policy_of_one_cluster("prod")
+    assert policy["Statement"][0] == POLICY["Statement"][0]
+    changing = policy["Statement"][1]
+    # Several keys under one operator must all hold.
+    assert changing["Condition"] == {
+        "StringEquals": {
+            "aws:ResourceTag/k8s.io/cluster-autoscaler/enabled": "true",
+            "aws:ResourceTag/k8s.io/cluster-autoscaler/prod": "owned",
+        }
+    }
+    assert changing["Action"] == POLICY["Statement"][1]["Action"]
+
+
+def test_there_is_nothing_by_which_an_instance_could_be_ended_past_its_group() -> None:
+    actions = {action for statement in POLICY["Statement"] for action in statement["Action"]}
+    assert not actions & {
+        "ec2:TerminateInstances",
+        "ec2:StopInstances",
+        "iam:PassRole",
+        "ec2:RunInstances",
+        "*",
+    }
+    assert not [action for action in actions if action.startswith(("iam:", "sts:")) or "*" in action]
 
 
 def _snake(name: str) -> str:

@@ -26,6 +26,13 @@ async def test_a_probe_answers_ok_or_what_is_wrong(path: str) -> None:
         assert await get(port, path) == (503, "no pass for 300 s\n")
 
 
+async def test_a_probe_tells_everybody_no_secret() -> None:
+    text = "pods: exec: token=s3cr3t-value\nsecond line"
+    app = make_app(registry=CollectorRegistry(), healthy=lambda: "", ready=lambda: text)
+    async with serve(app, host="127.0.0.1", port=0) as port:
+        assert await get(port, "/readyz") == (503, "pods: exec: token=*** second line\n")
+
+
 async def test_metrics_are_those_of_the_registry() -> None:
     registry = CollectorRegistry()
     Counter("springtide_things", "Things.", registry=registry).inc(3)

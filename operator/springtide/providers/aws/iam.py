@@ -70,3 +70,16 @@ POLICY: dict[str, Any] = {
 }
 """Attach this to the operator's role. Groups named in a NodePool without being discovered by tags need the tag
 k8s.io/cluster-autoscaler/enabled=true too, or a narrower Resource instead of the Condition."""
+
+CLUSTER_PLACEHOLDER = "CLUSTER_NAME"
+
+
+def policy_of_one_cluster(cluster: str = CLUSTER_PLACEHOLDER) -> dict[str, Any]:
+    """The policy for an account that several clusters share: changes only to groups tagged as owned by this one.
+
+    Whoever holds these credentials cannot resize another cluster's groups, whatever a NodePool names.
+    """
+    read, resize = POLICY["Statement"]
+    owned = {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster}": "owned"}
+    condition = {"StringEquals": {**resize["Condition"]["StringEquals"], **owned}}
+    return {**POLICY, "Statement": [read, {**resize, "Condition": condition}]}
