@@ -21,6 +21,7 @@ from springtide.actuation.outcome import (
     SoftTaintLifted,
     SoftTaintSet,
 )
+from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.taints import removal_of, unneeded_since
 from springtide.api.settings import Mode
 from springtide.cluster.api_errors import ApiError
@@ -190,7 +191,7 @@ async def test_a_removal_is_done_once_though_the_informer_still_shows_its_node()
 
 
 async def test_a_failed_removal_is_taken_up_again_at_growing_intervals() -> None:
-    world = await World().booted()
+    world = await World(settings=ActuationSettings(node_deletion_grace=0.0)).booted()
     world.cloud.on_instance_gone = lambda instance: None
     await world.remove()
     for _ in range(400):
