@@ -98,12 +98,18 @@ class Departures:
         company = Company(found, landscape)
         order = thriftiest_first(found, self.disruptions)
         decided = [trial.decide(node, company=company) for node in order]
-        return incomplete(
+        partly = incomplete(
             [(each.removal.pool, each.removal.group) for each in decided if each.removal is not None],
             states,
             in_flight=[(each.pool, each.group) for each in self.snapshot.removals.values()],
             ledger=self.ledger,
         )
+        denials = {
+            (each.verdict.pool, each.verdict.group): each.verdict.detail
+            for each in decided
+            if each.verdict.block is BlockReason.BUDGET
+        }
+        return {key: f"{text}: {denials[key]}" if key in denials else text for key, text in partly.items()}
 
     def decide(self, node: Unneeded, *, company: Company) -> Departure:
         """Whether the node goes now, in the company of those that were decided to go."""

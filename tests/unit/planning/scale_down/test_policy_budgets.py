@@ -204,11 +204,15 @@ def test_an_atomic_group_larger_than_its_budget_stays_whole() -> None:
         up = ScaleUpSettings(atomic=True)
         return pool("p", group(nodes=NAMES[:size], max_size=size), up=up, down=EAGER)
 
-    def gone(size: int) -> int:
+    def told(size: int) -> Plan:
         nodes = [node(name) for name in NAMES[:size]]
-        return len(made(budget(nodes=4), nodes=nodes, view=slices(size)).removals)
+        return made(budget(nodes=4), nodes=nodes, view=slices(size))
 
-    assert [gone(4), gone(5)] == [4, 0]
+    assert [len(told(4).removals), len(told(5).removals)] == [4, 0]
+    assert told(5).nodes["n0"].detail == (
+        "4 of the 5 nodes of atomic group asg-a can go: "
+        "budget few allows 4 nodes to be out of service, and 4 are"
+    )
 
 
 def test_what_is_said_of_a_dry_run_is_bound_as_well() -> None:
