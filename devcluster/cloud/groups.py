@@ -54,6 +54,8 @@ class Administrator:
         self._lock = asyncio.Lock()
         self._vpc_id = ""
         self._subnets: dict[str, str] = {}
+        self._templates: dict[str, str] = {}
+        """Ids of the launch templates made here, by group."""
 
     async def create_group(self, spec: GroupSpec) -> None:
         """Create a group and what it needs; raises botocore's ClientError as AWS would refuse it."""
@@ -62,7 +64,8 @@ class Administrator:
             LaunchTemplateName=f"{spec.name}-template",
             LaunchTemplateData={"ImageId": _IMAGE_ID, "InstanceType": spec.instance_type},
         )
-        source = {"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"], "Version": "$Latest"}
+        template_id = template["LaunchTemplate"]["LaunchTemplateId"]
+        source = {"LaunchTemplateId": template_id, "Version": "$Latest"}
         launch: dict[str, Any] = {"LaunchTemplate": source}
         if spec.override_types:
             overrides = [{"InstanceType": name} for name in spec.override_types]
@@ -80,10 +83,13 @@ class Administrator:
             ],
             **launch,
         )
+        self._templates[spec.name] = template_id
 
     async def delete_group(self, name: str) -> None:
-        """Delete a group with all its instances."""
+        """Delete a group with all its instances, and its launch template, so that the name is free again."""
         await self._autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+        if template := self._templates.pop(name, ""):
+            await self._ec2.delete_launch_template(LaunchTemplateId=template)
 
     async def _subnet(self, zone: str) -> str:
         async with self._lock:

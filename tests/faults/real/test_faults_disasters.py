@@ -162,17 +162,24 @@ async def taint_as_cluster_autoscaler(world: World, nodes: Iterable[Manifest]) -
         await world.api.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": marks}})
 
 
-async def test_stale_taints_of_a_cluster_autoscaler_on_every_node(world: World, witness: Witness) -> None:
+@pytest.mark.parametrize("choice", ["Ignore", "CleanUp", "TakeOver"])
+async def test_stale_taints_of_a_cluster_autoscaler_on_every_node(
+    world: World, witness: Witness, choice: str
+) -> None:
     group, nodes = await spare_group(world, 3)
     app = await world.deployment(3, nodeSelector={"group": group}, **ONE_A_NODE)
     await world.running(app, 3)
     before = {pod["metadata"]["uid"] for pod in await world.pods(app)}
     await taint_as_cluster_autoscaler(world, nodes)
-    pool = await world.pool(group, policy=await world.policy(**IMPATIENT))
+    scale_down = IMPATIENT["scaleDown"] | {"foreignTaints": choice}
+    pool = await world.pool(group, policy=await world.policy(**IMPATIENT | {"scaleDown": scale_down}))
     async with world.operator():
-        condition = await world.condition(pool, "Degraded", "True", reason="ForeignTaints")
-        assert "3 nodes" in condition["message"]
+        told = [event["message"] for event in await world.events(pool, "ForeignTaints")]
+        assert any("3 nodes carry hard taints of a Cluster Autoscaler that is gone" in text for text in told)
         await time_passes()
+        left = [node for node in await world.nodes(group) if HARD_TAINT in taints(node)]
+        assert len(left) == (3 if choice == "Ignore" else 0)
+        await world.condition(pool, "Degraded", "True" if left else "False")
         assert {pod["metadata"]["uid"] for pod in await world.running(app, 3)} == before
     assert terminations(world, group) == []
     assert len(witness.in_service(group)) == 3
