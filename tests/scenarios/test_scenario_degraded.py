@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from springtide.actuation.outcome import CancellationDone, RemovalRolledBack, RollbackReason
 from springtide.api.conditions import Reason
 from springtide.cluster.api_calls import ApiCalls
+from springtide.cluster.api_errors import ApiUnreachable
 from springtide.cluster.degradation import DegradedMode
 from springtide.providers.base import CredentialsError, ProviderError, ThrottledError
 from springtide.providers.simulated.failures import Call, CallFails, SlowBoot, SlowCall, no_capacity
+from tests.scenarios.door import Change, Door
 from tests.scenarios.virtual_time import now
 from tests.scenarios.world import HARD, SOFT, World, group, minutes
 
@@ -297,6 +299,63 @@ async def test_after_a_jump_back_the_heartbeat_goes_on() -> None:
     before = len(world.status_writes)
     await world.after(minutes(3))
     assert len(world.status_writes) - before >= 4
+
+
+# --- after an outage -------------------------------------------------------------------------------------------
+
+
+class Outage:
+    """A doorkeeper that lets nothing through to the API server while it is down, and counts who tries."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.tries: list[datetime] = []
+
+    async def before(self, change: Change, door: Door) -> None:
+        if not change.to_cloud:
+            self.tries.append(now())
+            if self.down:
+                raise ApiUnreachable("connection refused")
+
+    async def after(self, change: Change, door: Door) -> None:
+        pass
+
+    def since(self, moment: datetime, *, seconds: float) -> int:
+        return sum(moment <= at < moment + timedelta(seconds=seconds) for at in self.tries)
+
+
+async def test_no_storm_of_writes_follows_an_outage() -> None:
+    pools = {f"pool-{number}": {"groups": [group()]} for number in range(20)}
+    world = World(pools=pools, policies={"default": QUICK})
+    world.doorkeeper = outage = Outage()
+    await world.started()
+    world.deploy("web", 40)
+    await world.until(lambda: len(world.running("web")) == 40, within=120)
+    outage.down = True
+    world.undeploy("web")
+    begun = now()
+    await world.after(600)
+    resources, nodes = len(pools) + 1, len(world.nodes)
+    passes = 600 / 10
+    assert outage.since(begun, seconds=600) <= passes * (resources + 4 * nodes)
+    outage.down = False
+    back = now()
+    await world.after(60)
+    assert outage.since(back, seconds=1) <= resources + nodes
+    assert outage.since(back, seconds=11) <= 2 * (resources + nodes)
+    await world.until(lambda: not world.nodes, within=minutes(15))
+
+
+async def test_what_is_gone_is_forgotten() -> None:
+    world = await World().started()
+    for number in range(12):
+        world.add_pool(f"passing-{number}", groups=[group()])
+        await world.after(15)
+        world.delete_pool(f"passing-{number}")
+        await world.after(15)
+    await world.after(15)
+    assert set(world.operator.memories.by_pool) == set(world.operator.clouds.listings) == {"general"}
+    assert len(world.operator.writer) == 2, "one NodePool and one AutoscalerPolicy"
 
 
 # --- load ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from springtide.actuation.patience import passes
+from springtide.actuation.patience import drifting, passes
 from springtide.actuation.ports import Fence, NodeApi, NodeObject
 from springtide.actuation.settings import ActuationSettings
 from springtide.cluster.api_errors import ApiError, ApiUnreachable, KubeError
@@ -53,6 +53,7 @@ class NodeEditor:
     async def _attempt(self, name: str, change: Change, *, patience: float) -> NodeObject:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + patience
+        waits = drifting(first=self._settings.conflict_interval, most=self._settings.cloud_retry_most)
         while True:
             try:
                 return await self._once(name, change)
@@ -61,10 +62,13 @@ class NodeEditor:
                     raise NodeGone(name) from error
                 if not (_is_conflict(error) or passes(error)):
                     raise
-                wait = max(self._settings.conflict_interval, getattr(error, "retry_after", None) or 0.0)
-                if loop.time() + wait > give_up_at:
+                # A conflict is over at once; whoever does not answer is asked ever less often.
+                pause = self._settings.conflict_interval if _is_conflict(error) else next(waits)
+                wait = max(pause, getattr(error, "retry_after", None) or 0.0)
+                left = give_up_at - loop.time()
+                if left < self._settings.conflict_interval or (wait > left and wait > pause):
                     raise
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(wait, left))
 
     async def _once(self, name: str, change: Change) -> NodeObject:
         node = await self._nodes.read(name)

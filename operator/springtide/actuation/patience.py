@@ -16,12 +16,16 @@ JITTER: Final = (0.8, 1.0)
 
 
 def growing(*, first: float, most: float) -> Iterator[float]:
-    """Waits in seconds, each double the one before, up to `most`, and each a little less than that by chance: what failed
-    together must not be tried again together. Endless."""
+    """Waits in seconds, each double the one before, up to `most`; endless."""
     wait = first
     while True:
-        yield min(wait, most) * random.uniform(*JITTER)
+        yield min(wait, most)
         wait = min(wait * 2, most)
+
+
+def drifting(*, first: float, most: float) -> Iterator[float]:
+    """The same, each a little less than that by chance: what failed together must not be tried again together."""
+    return (wait * random.uniform(*JITTER) for wait in growing(first=first, most=most))
 
 
 def passes(error: KubeError) -> bool:
@@ -33,7 +37,7 @@ async def patiently(read: Callable[[], Awaitable[T]], *, patience: float) -> T:
     """Repeat a read (never a mutation) for up to `patience` seconds while its failure may pass."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + patience
-    for wait in growing(first=0.25, most=5.0):
+    for wait in drifting(first=0.25, most=5.0):
         try:
             return await read()
         except KubeError as error:

@@ -22,7 +22,7 @@ from springtide.actuation.outcome import (
     UnregisteredFailed,
     UnregisteredTerminated,
 )
-from springtide.actuation.patience import growing
+from springtide.actuation.patience import drifting
 from springtide.actuation.ports import (
     Clock,
     Emit,
@@ -176,7 +176,7 @@ class Purchaser:
         """Repeated while throttled, and once after a lost answer: the provider reads the target before it sends."""
         give_up_at = asyncio.get_running_loop().time() + self._settings.purchase_patience
         lost_answers = 0
-        for wait in growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most):
+        for wait in drifting(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most):
             try:
                 async with self._fence.mutation(at_most=self._settings.cloud_call_timeout):
                     change = await pool.provider.raise_target(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+from weakref import WeakValueDictionary
 
 from springtide.cluster.groups import NodeGroup
 
@@ -78,7 +79,8 @@ class GroupLocks:
     """One lock for each group: mutations of one group are serialised."""
 
     def __init__(self) -> None:
-        self._locks: dict[GroupKey, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Whoever holds or awaits a lock keeps it; groups that are gone leave nothing behind.
+        self._locks: WeakValueDictionary[GroupKey, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, pool: str, group: str) -> asyncio.Lock:
-        return self._locks[pool, group]
+        return self._locks.setdefault((pool, group), asyncio.Lock())

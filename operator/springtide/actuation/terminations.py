@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from springtide.actuation.patience import growing
+from springtide.actuation.patience import drifting
 from springtide.actuation.ports import Fence, ManagedPool
 from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.targets import GroupLocks, TargetMemory
@@ -95,7 +95,7 @@ class Terminator:
         attempt = _Attempt(todo=set(instances))
         self._leave_out_terminated(pool, group, attempt)
         give_up_at = asyncio.get_running_loop().time() + self._settings.terminate_patience
-        waits = growing(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most)
+        waits = drifting(first=self._settings.cloud_retry_first, most=self._settings.cloud_retry_most)
         while attempt.todo:
             await self._once(pool, group, attempt)
             pause = next(waits)

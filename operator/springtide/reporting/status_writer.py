@@ -98,6 +98,10 @@ class StatusWriter:
         known = self._known.setdefault((plural, uid), _Known(resource_version))
         await self._send(plural, name, uid, known, resource_version, status)
 
+    def __len__(self) -> int:
+        """Objects that it remembers."""
+        return len(self._known)
+
     def forget(self, plural: str, uid: str) -> None:
         """The object is gone."""
         self._known.pop((plural, uid), None)

@@ -141,3 +141,37 @@ def test_whatever_is_said_an_event_has_one_bounded_line(text: str) -> None:
     message = event(text).message
     assert len(message) <= MAX_MESSAGE
     assert message.isprintable()
+
+
+@pytest.mark.looptime
+async def test_events_that_gathered_in_an_outage_are_not_written_all_at_once() -> None:
+    api = Api()
+    recorder = EventRecorder(api, clock=Clock())
+    for number in range(300):
+        node = Subject("v1", "Node", f"node-{number}", f"uid-{number}")
+        recorder.record(event(subject=node))
+    assert recorder.waiting == 300
+    task = asyncio.create_task(recorder.run())
+    await asyncio.sleep(1)
+    assert len(api.requests) == pytest.approx(50, abs=2)
+    await asyncio.sleep(5)
+    assert recorder.waiting == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_is_dropped_is_told_to_whoever_counts() -> None:
+    recorder, told = EventRecorder(Api(), clock=Clock()), []
+    recorder.on_drop = lambda: told.append(1)
+    for number in range(MAX_WAITING + 7):
+        recorder.record(event(f"number {number}"))
+    assert len(told) == 7
+
+
+async def test_after_the_clock_was_set_back_an_event_is_told_again() -> None:
+    clock, api = Clock(), Api()
+    recorder = EventRecorder(api, clock=clock)
+    recorder.record(event())
+    clock.now -= timedelta(hours=2)
+    recorder.record(event())
+    assert recorder.waiting == 2

@@ -207,3 +207,18 @@ async def test_writers_of_one_object_take_turns(writer: StatusWriter) -> None:
 
     await asyncio.gather(turn("report"), turn("purchase"))
     assert order == ["report in", "report out", "purchase in", "purchase out"]
+
+
+async def test_a_clock_that_was_set_back_does_not_silence_the_heartbeat(
+    api: Api, clock: Clock, writer: StatusWriter
+) -> None:
+    assert await write(writer, {"size": 1})
+    clock.now -= timedelta(hours=2)
+    assert await write(writer, {"size": 1})
+
+
+async def test_what_is_gone_is_not_remembered(writer: StatusWriter) -> None:
+    await write(writer, {"size": 1})
+    assert len(writer) == 1
+    writer.forget("nodepools", "u")
+    assert len(writer) == 0
