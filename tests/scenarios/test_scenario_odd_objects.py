@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.process import Statuses
 from tests.scenarios.world import World, group
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)
@@ -96,3 +97,20 @@ async def test_groups_that_are_larger_together_than_a_status_can_say() -> None:
     assert world.status("vast")["size"]["max"] == 1_000_000
     await still_served(world)
     assert world.condition("Ready", pool="vast")["status"] == "True"
+
+
+async def test_a_status_that_cannot_be_made_or_written_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = Statuses.patch
+
+    async def defective(self: Statuses, path: str, body: Any, content_type: str = "") -> Any:
+        if "/nodepools/odd/" in path:
+            raise TypeError("a defect")
+        return await write(self, path, body, content_type)
+
+    monkeypatch.setattr(Statuses, "patch", defective)
+    world = await World(pools={"general": {"groups": [group()]}, "odd": {"groups": [group("o")]}}).started()
+    await still_served(world)
+    assert world.condition("Ready")["status"] == "True"
+    assert not world.condition("Ready", pool="odd")

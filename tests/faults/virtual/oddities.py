@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -34,6 +35,9 @@ VALUES = (
     "…\u202e[red]",
     "\x1b[31m",
     "日本",
+    # Taints tell times as seconds: in the year 10000, and beyond any.
+    "253402300800",
+    "9" * 30,
 )
 _SANE_QUANTITIES = ("1", "250m", "0.5m", "1Gi", "512Mi", "4", "100Ki", "2500000u", "0", "1.5Gi", "7n")
 _HUGE_QUANTITIES = (
@@ -94,6 +98,7 @@ def odd_scalar(rng: Random) -> Any:
             lambda: rng.choice((True, False, None)),
             lambda: rng.choice(QUANTITIES),
             lambda: rng.choice(DURATIONS),
+            lambda: rng.choice(TIMES),
             lambda: rng.choice(VALUES),
             lambda: "".join(
                 chr(rng.choice((rng.randrange(1, 128), rng.randrange(160, 0xD7FF))))
@@ -475,9 +480,26 @@ def _annotations(rng: Random) -> Manifest:
         "delay-deletion.cluster-autoscaler.kubernetes.io/x",
     )
     return {
-        rng.choice(keys): rng.choice(("true", "false", *DURATIONS, *VALUES))
+        rng.choice(keys): rng.choice(("true", "false", _removal(rng), *DURATIONS, *VALUES))
         for _ in range(rng.choice((0, 0, 1, 3)))
     }
+
+
+def _removal(rng: Random) -> str:
+    """What stands in our own annotation of a node that is being removed; or nearly."""
+    record = {
+        "phase": rng.choice(("Tainted", "Draining", "Terminating")),
+        "since": rng.choice(TIMES),
+        "deadline": rng.choice(TIMES),
+        "planID": "abc",
+        "cordonedByUs": rng.random() < 0.5,
+        "pool": rng.choice(("general", "absent")),
+        "group": "a",
+        "instance": "general-a-1",
+        "nodeUID": rng.choice(("odd-node-0", "other")),
+        "reason": "Empty",
+    }
+    return json.dumps(spoiled(rng, record, times=rng.randrange(2)))
 
 
 def _owner(rng: Random) -> Manifest:
