@@ -101,6 +101,7 @@ class RemainingDisruptions:
     def __init__(self, index: BudgetIndex) -> None:
         self._index = index
         self._taken: Counter[BudgetKey] = Counter()
+        self._of_shape: dict[PodShape, tuple[BudgetKey, ...]] = {}
         self._allowed: dict[BudgetKey, int] = {}
 
     @property
@@ -110,9 +111,12 @@ class RemainingDisruptions:
 
     def of_shape(self, shape: PodShape) -> Sequence[BudgetKey]:
         """The budgets of all pods of the shape."""
-        budgets = self._index.of_shape(shape)
-        self._allowed.update(((each.namespace, each.name), each.disruptions_allowed) for each in budgets)
-        return [(each.namespace, each.name) for each in budgets]
+        known = self._of_shape.get(shape)
+        if known is None:
+            budgets = self._index.of_shape(shape)
+            self._allowed.update(((each.namespace, each.name), each.disruptions_allowed) for each in budgets)
+            known = self._of_shape[shape] = tuple((each.namespace, each.name) for each in budgets)
+        return known
 
     def left(self, budget: BudgetKey) -> int:
         """Disruptions that one of these budgets allows besides those that were counted already."""

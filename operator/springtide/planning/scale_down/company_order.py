@@ -35,8 +35,8 @@ def thriftiest_first(found: Found, disruptions: RemainingDisruptions) -> Sequenc
 
 def _needs(spare: Spare, disruptions: RemainingDisruptions) -> Mapping[BudgetKey, int]:
     """Budget -> how many of its pods are on the node; by shapes, which is exact enough for an order, and cheap."""
-    needs: Counter[BudgetKey] = Counter()
+    needs: dict[BudgetKey, int] = {}
     for shape, pods in spare.drain.alike:
         for budget in disruptions.of_shape(shape):
-            needs[budget] += len(pods)
+            needs[budget] = needs.get(budget, 0) + len(pods)
     return needs
