@@ -94,7 +94,8 @@ def _shown(text: str, at_most: int) -> str:
     line = without_secrets(text)
     if not line.isprintable():
         # As a user would read it; what str.split takes for space and terminals do not (\x1c to \x1f) goes, too.
-        line = visible(" ".join(line.split()))
+        # Spelled out it only grows: what is beyond the bound now is beyond it then.
+        line = visible(" ".join(line.split())[: at_most + 1])
     return cut(line, at_most=at_most)
 
 

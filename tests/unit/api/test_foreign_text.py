@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.api.conditions import MAX_CONDITION_MESSAGE, ConditionType, Reason, set_condition
@@ -62,6 +62,7 @@ def test_only_what_prints_is_shown(text: str, expected: str) -> None:
     assert shown(text, at_most=300) == expected
 
 
+@settings(deadline=None)
 @given(hostile_text(), st.integers(8, 4096))
 def test_whatever_it_is_one_bounded_printable_line_comes_out(text: str, at_most: int) -> None:
     line = shown(text, at_most=at_most)
@@ -70,6 +71,7 @@ def test_whatever_it_is_one_bounded_printable_line_comes_out(text: str, at_most:
     line.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(hostile_text())
 def test_what_was_shown_is_shown_unchanged(text: str) -> None:
     """Else a status read back would differ from the one written, and be written again by every pass."""
@@ -77,6 +79,7 @@ def test_what_was_shown_is_shown_unchanged(text: str) -> None:
     assert shown(once, at_most=MAX_TEXT) == once
 
 
+@settings(deadline=None)
 @given(hostile_text())
 def test_what_does_not_print_is_spelled_out_and_nothing_else_changes(text: str) -> None:
     kept = "".join(char for char in text if char.isprintable())
@@ -90,6 +93,7 @@ def test_a_message_of_megabytes_costs_no_more_than_its_beginning() -> None:
     assert len(shown("https://" * 1_000_000, at_most=100)) == 100
 
 
+@settings(deadline=None)
 @given(hostile_text())
 def test_conditions_and_status_messages_are_cut_rather_than_refused(text: str) -> None:
     (condition,) = set_condition(

@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from rich.console import Console
 
 from springtide.cli.demo.live import LiveTeller, on_screen
@@ -118,6 +118,7 @@ def test_markup_in_a_message_is_text() -> None:
     assert "[red]a[/red] [link=http://x]b[/link] [/]" in drawn(seen)
 
 
+@settings(deadline=None)
 @given(hostile_text())
 def test_no_message_drives_the_terminal(message: str) -> None:
     seen, _ = picture()

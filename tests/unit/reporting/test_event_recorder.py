@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from springtide.cluster.api_errors import ApiError
 from springtide.reporting.events import MAX_MESSAGE, MAX_WAITING, Event, EventRecorder, EventType, Subject
@@ -136,6 +136,7 @@ async def test_no_event_tells_a_secret(text: str, secret: str) -> None:
     assert secret not in written["message"]
 
 
+@settings(deadline=None)
 @given(hostile_text())
 def test_whatever_is_said_an_event_has_one_bounded_line(text: str) -> None:
     message = event(text).message

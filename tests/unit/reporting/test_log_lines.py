@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from springtide.reporting import logs
@@ -37,6 +37,7 @@ def written(text: str, *args: Any, json_format: bool, level: str = "info", **mor
 
 
 @pytest.mark.parametrize("json_format", [False, True], ids=["for people", "as JSON"])
+@settings(deadline=None)
 @given(text=hostile_text())
 def test_no_text_can_forge_a_line_or_drive_a_terminal(json_format: bool, text: str) -> None:
     [line] = written("%s", text, json_format=json_format, extra={"group": text, "plan": text})
@@ -66,6 +67,7 @@ def test_an_error_is_told_in_one_line_unless_one_debugs() -> None:
         assert len(written("failed", json_format=False, level="debug", exc_info=True)) > 2
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), hostile_text()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -44,6 +44,7 @@ def test_so_are_pools() -> None:
     assert series(metrics, "springtide_purchase_duration_seconds_count")[(MANY_OTHERS,)] == 7
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=255))
 def test_a_group_of_any_name_is_written_so_that_it_can_be_read_back(name: str) -> None:
     metrics = Metrics()
