@@ -265,10 +265,11 @@ class Operations(RuleBasedStateMachine):
             self.trouble.stop_at(number, after_effect=after_effect)
             for _ in range(240):
                 if self.trouble.stopped.is_set():
-                    await self.world.restart_operator(away=away)
-                    return
+                    break
                 await self.world.after(0.5)
             self.trouble.let_go()
+            if self.trouble.stopped.is_set():
+                await self.world.restart_operator(away=away)
 
         self.run(until_stopped())
 
@@ -324,6 +325,7 @@ class Operations(RuleBasedStateMachine):
     async def _all_ends_well(self) -> None:
         world = self.world
         self.trouble.let_go()
+        self.paused = False
         world.cloud.clear_failure()
         for name in self.cordoned.keys() & {node.name for node in world.nodes}:
             world.set_unschedulable(name, False)
@@ -379,7 +381,7 @@ class Operations(RuleBasedStateMachine):
         if self.loop.time() - self.bounds_since > 5 and total > self.bounds[1]:
             violations.append(f"{raised}: {total} nodes in all, maxSize {self.bounds[1]}")
         ready = sum(node.ready for node in world.nodes) - 1
-        coming = total - ready - self._lost()
+        coming = total - ready - self._lost() - self._silent()
         needed = max(len(world.pending), self.bounds[0] - ready)
         if self.loop.time() > self.wasteful_until and coming > needed:
             violations.append(f"{raised}: {coming} nodes on their way for {needed} needed")
@@ -398,6 +400,11 @@ class Operations(RuleBasedStateMachine):
         """Instances of our groups that are not going."""
         instances = self.world.cloud.instances
         return [i for i in instances if i.group.pool == "general" and i.state is not InstanceState.DELETING]
+
+    def _silent(self) -> int:
+        """Nodes that were there and do not answer: they are not on their way."""
+        silent = self.world.control_plane.silent
+        return sum(not node.ready and node.name in silent for node in self.world.nodes)
 
     def _lost(self) -> int:
         """Machines that run without a Node: nobody counts on them."""

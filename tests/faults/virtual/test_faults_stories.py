@@ -1,4 +1,4 @@
-"""Hundreds of random stories of the stateful machine, new ones each time; what fails is printed with the line that repeats it."""
+"""Hundreds of random stories of the stateful machine, new ones each time; a failure comes with the line that repeats it."""
 
 from __future__ import annotations
 
