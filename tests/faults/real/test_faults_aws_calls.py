@@ -169,9 +169,7 @@ async def test_lost_answers_to_a_termination_terminate_nothing_else(
         assert len(asked) == len(set(asked)) == 2
 
 
-async def test_every_third_call_throttled_slows_things_down_and_breaks_nothing(
-    world: World, witness: Witness
-) -> None:
+async def test_two_calls_a_second_slow_things_down_and_break_nothing(world: World, witness: Witness) -> None:
     async with stage(world, witness, scale_down=QUICK) as on:
         world.cloud.failures.add(Throttled(per_second=2))
         app = await on.pods(4)

@@ -25,7 +25,7 @@ IMPATIENT: dict[str, Any] = {
 }
 """Every timer that could cost an instance ends within seconds."""
 
-LONG_ENOUGH = 12.0
+LONG_ENOUGH = 8.0
 """Seconds: each of those timers has ended several times over, and as many passes have looked at it."""
 
 
