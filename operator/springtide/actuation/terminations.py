@@ -130,7 +130,11 @@ class Terminator:
         certain = sorted(attempt.todo.difference(doubted))
         if not doubted:
             return certain
-        for instance, fate in (await self.fates(pool, group, doubted)).items():
+        # Under the lock, for a call that is on its way is doubtful, too: read before its effect, the instance would pass
+        # for alive, and be asked for a second time.
+        async with self._locks.of(pool.name, group):
+            read = await self.fates(pool, group, doubted)
+        for instance, fate in read.items():
             if fate is InstanceFate.UNKNOWN:
                 attempt.message = "the cloud could not be read after an answer was lost"
                 continue

@@ -34,7 +34,6 @@ async def test_an_instance_wanted_twice_at_a_time_is_asked_for_once(first: str) 
         locks=GroupLocks(),
         targets=TargetMemory(clock),
         settings=ActuationSettings(),
-        clock=clock,
     )
     rule = FIRST_CALL[first]
     if rule is not None:
