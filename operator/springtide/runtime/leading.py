@@ -132,7 +132,18 @@ class Reign:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def resign(self) -> None:
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[asyncio.Task[None]]:
+        """`run` as a task, for as long as the context; in the end it is ended, and then leadership given up."""
+        running = asyncio.create_task(self.run(), name="reign")
+        try:
+            yield running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await self._resign()
+
+    async def _resign(self) -> None:
         """Stop leading, when all that worked has ended. The lease is given back if nothing can take effect any more."""
         heard_out = self.actuator.heard_out
         if not heard_out:

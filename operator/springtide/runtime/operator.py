@@ -140,37 +140,15 @@ async def running(
             gate=gate,
             own_node=OwnNode(here, client, elects=settings.leader_elect),
         )
-        for informer in cluster.informers:
-            metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
-        app = make_app(
-            registry=metrics.registry,
-            healthy=engine.unhealthy,
-            ready=engine.unready,
-            role=lambda: "standby" if gate.why_closed() else "leading",
+        bound = await stack.enter_async_context(
+            _endpoints(settings, metrics=metrics, engine=engine, gate=gate)
         )
-        host, port = settings.http_host_port
-        try:
-            bound = await stack.enter_async_context(serve(app, host=host, port=port))
-        except OSError as error:
-            raise StartError(f"--http-address={settings.http_address}: {_why_not_bound(error)}") from error
-        look_seldom()
-        cluster.start()
-        stack.push_async_callback(cluster.stop)
-        reading = asyncio.create_task(clouds.run(), name="clouds")
-        stack.push_async_callback(_ended, reading)
-        await _until_synced(cluster)
-        spare_what_is_here()
+        reading = await stack.enter_async_context(_watching(cluster, clouds, metrics))
         # Only now: who cannot see the cluster should not lead.
-        leadership = await stack.enter_async_context(
-            standing(
-                settings,
-                load_access,
-                gate=gate,
-                metrics=metrics,
-                here=here,
-                is_whole_process=is_whole_process,
-            )
+        election = standing(
+            settings, load_access, gate=gate, metrics=metrics, here=here, is_whole_process=is_whole_process
         )
+        leadership = await stack.enter_async_context(election)
         logger.info("springtide %s is watching; probes and metrics on port %d", __version__, bound)
         reign = Reign(
             leadership=leadership,
@@ -185,18 +163,52 @@ async def running(
             leave=leave,
             listen=listen,
         )
-        stack.push_async_callback(reign.resign)
-        reigning = asyncio.create_task(reign.run(), name="reign")
-        stack.push_async_callback(_ended, reigning)
+        reigning = await stack.enter_async_context(reign.going_on())
         failed = asyncio.ensure_future(_first_failure([leadership.lost, reigning, reading]))
+        stack.push_async_callback(_ended, failed)
+        yield Parts(engine, metrics, cluster, clouds, bound), failed
+
+
+@asynccontextmanager
+async def _watching(
+    cluster: ClusterWatch, clouds: CloudWatch, metrics: Metrics
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Follow the cluster, which is synced then, and the clouds: the task that reads those."""
+    for informer in cluster.informers:
+        metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
+    look_seldom()
+    cluster.start()
+    reading = asyncio.create_task(clouds.run(), name="clouds")
+    try:
+        await _until_synced(cluster)
+        spare_what_is_here()
+        yield reading
+    finally:
+        await _ended(reading)
+        await cluster.stop()
+
+
+@asynccontextmanager
+async def _endpoints(
+    settings: OperatorSettings, *, metrics: Metrics, engine: Engine, gate: MutationGate
+) -> AsyncIterator[int]:
+    """Serve metrics and probes; the port."""
+    app = make_app(
+        registry=metrics.registry,
+        healthy=engine.unhealthy,
+        ready=engine.unready,
+        role=lambda: "standby" if gate.why_closed() else "leading",
+    )
+    host, port = settings.http_host_port
+    async with AsyncExitStack() as stack:
         try:
-            yield Parts(engine, metrics, cluster, clouds, bound), failed
-        finally:
-            failed.cancel()
-            await asyncio.gather(failed, return_exceptions=True)
+            bound = await stack.enter_async_context(serve(app, host=host, port=port))
+        except OSError as error:
+            raise StartError(f"--http-address={settings.http_address}: {_why_not_bound(error)}") from error
+        yield bound
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def _ended(task: asyncio.Future[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
