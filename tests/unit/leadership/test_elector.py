@@ -237,7 +237,7 @@ candidates = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     many=st.lists(candidates, min_size=2, max_size=3),
     what=st.lists(acts, max_size=6),
