@@ -40,7 +40,6 @@ from springtide.scheduling.relations.questions import (
     spread_question,
 )
 
-
 HEAVIEST = 2**32
 """Weight of a pod that asks for more than any machine has: its share of a cell's load must not overflow."""
 
