@@ -254,7 +254,7 @@ class Engine:
         self._clouds.follow(pool for pool in pools if not pool.metadata.being_deleted)
         if jump or self._last_pass_at is None:
             self._rebase(jump, now=now)
-        self._settle_as_told()
+        self.requests.settle_by(p.spec for p in self.resources.policies if isinstance(p, AutoscalerPolicy))
         in_flight = self._actuator.in_flight
         self._memories.settle(self._clouds.listings, under_way=in_flight.purchases.keys(), now=now)
         return observe(
@@ -291,13 +291,6 @@ class Engine:
 
     def _scan_intervals(self) -> list[timedelta]:
         return [p.spec.scan_interval for p in self.resources.policies if isinstance(p, AutoscalerPolicy)]
-
-    def _settle_as_told(self) -> None:
-        specs = [policy.spec for policy in self.resources.policies if isinstance(policy, AutoscalerPolicy)]
-        if specs:
-            # Several policies share one pass: the most impatient one decides.
-            self.requests.settle = min(spec.settle for spec in specs).total_seconds()
-            self.requests.settle_max = min(spec.settle_max for spec in specs).total_seconds()
 
     async def _actuate(self, snapshot: Snapshot, plan: Plan) -> None:
         self._memories.absorb(plan)

@@ -8,9 +8,11 @@ arrive while a pass runs belong to the next one, since that pass cannot have see
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from springtide.api.policy import AutoscalerPolicySpec
 
 Outcome = TypeVar("Outcome")
 
@@ -53,6 +55,13 @@ class PassRequests(Generic[Outcome]):
         """Seconds after the first request at which a pass starts in any case."""
         self._batch: Batch[Outcome] | None = None
         self._changed = asyncio.Event()
+
+    def settle_by(self, policies: Iterable[AutoscalerPolicySpec]) -> None:
+        """Settle as the policies say. Several share one pass: the most impatient one decides."""
+        specs = list(policies)
+        if specs:
+            self.settle = min(spec.settle for spec in specs).total_seconds()
+            self.settle_max = min(spec.settle_max for spec in specs).total_seconds()
 
     def wake(self, cause: str, *, settle: bool = True, about: Hashable | None = None) -> None:
         """Ask for a pass without waiting for it.
