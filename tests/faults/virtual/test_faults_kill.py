@@ -15,9 +15,9 @@ from tests.faults.virtual.tellings import report, suffer, table, told
 
 
 @pytest.fixture(autouse=True)
-def quietly() -> None:
+def quietly(caplog: pytest.LogCaptureFixture) -> None:
     """Thousands of lines that say what is meant to go wrong."""
-    logging.getLogger("springtide").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, logger="springtide")
 
 
 @pytest.mark.faults

@@ -28,8 +28,8 @@ CACHES = {"recorder._written": 4096, "roll._numbers": 1024}
 
 
 @pytest.fixture(autouse=True)
-def traced() -> Iterator[None]:
-    logging.getLogger("springtide").setLevel(logging.CRITICAL)
+def traced(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.CRITICAL, logger="springtide")
     tracemalloc.start()
     yield
     tracemalloc.stop()
