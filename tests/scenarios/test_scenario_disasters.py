@@ -72,7 +72,7 @@ async def test_all_node_objects_deleted() -> None:
         ),
         within=minutes(20),
     )
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert world.terminations == []
     assert world.targets == {"general/a": 6}, "the pods' need, once"
 
@@ -82,7 +82,7 @@ async def test_all_node_objects_deleted_while_nodes_are_spare() -> None:
     world.undeploy("web")
     for node in world.nodes:
         world.control_plane.delete_node(node.name)
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert world.terminations == []
     assert world.targets == {"general/a": 3}
     assert says(world, "Ready", status="False", reason="NodesUnmatched", naming="3 instances of group a")
@@ -92,7 +92,7 @@ async def test_provider_ids_missing_everywhere() -> None:
     world = await grown()
     edit_nodes(world, without_provider_id)
     world.undeploy("web")
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert world.terminations == []
     assert world.targets == {"general/a": 3}
     assert says(world, "Ready", status="False", reason="NoProviderIDs", naming="group a")
@@ -112,7 +112,7 @@ async def test_new_nodes_without_provider_ids_are_not_taken_for_instances_that_n
     world.cloud.on_instance_running = register_without
     world.deploy("web", 16)
     await world.until(lambda: len(world.running("web")) == 16, within=minutes(2))
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert world.terminations == []
     assert len(world.running("web")) == 16
     assert sum(world.targets.values()) == 4
@@ -141,7 +141,7 @@ async def wrong_group(**pool: Any) -> World:
 
 async def test_a_wrong_group_adopted() -> None:
     world = await wrong_group()
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert world.terminations == []
     assert world.targets == {"general/a": 5}
     assert says(world, "Ready", status="False", reason="NodesUnmatched", naming="5 instances of group a")
@@ -150,7 +150,7 @@ async def test_a_wrong_group_adopted() -> None:
 async def test_a_wrong_group_adopted_is_not_grown_without_end() -> None:
     world = await wrong_group()
     world.deploy("web", 4)
-    await world.after(minutes(360))
+    await world.after(minutes(240))
     assert world.terminations == []
     assert world.targets["general/a"] <= 6, "what the pods need, asked for once"
     assert world.condition()["status"] == "False"
@@ -169,7 +169,7 @@ async def test_a_group_shared_with_another_cluster() -> None:
     world.deploy("web", 16)
     await world.until(lambda: len(world.running("web")) == 16, within=minutes(5))
     world.deploy("web", 12)
-    await world.after(minutes(120))
+    await world.after(minutes(60))
     assert len(world.running("web")) == 12
     assert not set(world.terminated) & set(others)
     assert world.group().target == world.group().alive == 6
@@ -189,13 +189,19 @@ def tainted_by_cluster_autoscaler(node: Manifest) -> None:
     ]
 
 
-async def test_taints_of_a_dead_cluster_autoscaler_on_every_node() -> None:
-    world = await grown()
+@pytest.mark.parametrize("policy", ["Ignore", "CleanUp", "TakeOver"])
+async def test_taints_of_a_dead_cluster_autoscaler_on_every_node(policy: str) -> None:
+    world = await grown(policy={"scaleDown": {**QUICK["scaleDown"], "foreignTaints": policy}})
     edit_nodes(world, tainted_by_cluster_autoscaler)
-    await world.after(minutes(120))
+    await world.until(
+        lambda: says(world, "Degraded", status="True", reason="ForeignTaints", naming="general-a-1"),
+        within=60,
+    )
+    await world.after(minutes(60))
     assert world.terminations == []
     assert len(world.running("web")) == 12
     assert sum(world.targets.values()) == 3
+    assert bool(world.marked(HARD)) is (policy == "Ignore")
 
 
 # --- a past that comes back --------------------------------------------------------------------------------------

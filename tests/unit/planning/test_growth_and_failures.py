@@ -204,6 +204,28 @@ def test_a_new_purchase_goes_on_waiting_for_what_the_earlier_one_lacks() -> None
     assert merged == purchase(since=NOW, before=1, to=5, plan_id="plan-1")
 
 
+@pytest.mark.parametrize(
+    ("missing_before", "whose"),
+    [
+        pytest.param(2, "", id="nobody can tell its instances from the others"),
+        pytest.param(0, "plan-1", id="nothing of the others is waited for"),
+    ],
+)
+def test_a_purchase_on_top_of_growth_that_was_not_ours(missing_before: int, whose: str) -> None:
+    """Else instances that others brought would be given back as ours that never registered."""
+    theirs = replace(purchase(since=ago(minutes=1), before=1, to=3), plan_id="")
+    merged = remembered(
+        since=NOW,
+        before=3,
+        to=5,
+        plan_id="plan-1",
+        missing_before=missing_before,
+        registered=1,
+        earlier=theirs,
+    )
+    assert merged.plan_id == whose
+
+
 def test_a_purchase_on_top_of_another_is_done_when_the_target_is_reached() -> None:
     """The record then keeps the older starting point, and the nodes of both have come."""
     names = ["first", "second", "third"]
