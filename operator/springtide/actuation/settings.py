@@ -33,8 +33,8 @@ class ActuationSettings:
     """Longest wait between two attempts to evict one pod. Cluster Autoscaler's constant."""
     parallel_evictions: int = 20
     """Pods of one node whose eviction is requested at a time."""
-    parallel_evictions_of_budget: int = 12
-    """Pods of one PodDisruptionBudget, of all nodes, whose eviction is requested at a time (Evictor._turn)."""
+    parallel_evictions_of_budget: int = 32
+    """Pods of one PodDisruptionBudget, of all nodes, whose eviction is requested at a time (budget_turns)."""
     termination_slack: float = 30.0
     """An evicted pod may take this much longer than its grace. Cluster Autoscaler's constant."""
     pod_poll_first: float = 0.25

@@ -169,7 +169,7 @@ class CountingNodes(FakeNodes):
 @pytest.mark.parametrize(
     ("budgets", "most"),
     [
-        pytest.param([budget(100)], 12, id="under one budget, twelve of all nodes together"),
+        pytest.param([budget(100)], 32, id="under one budget, 32 of all nodes together"),
         pytest.param([budget(100, app="other")], 60, id="under none, twenty of each node"),
     ],
 )
