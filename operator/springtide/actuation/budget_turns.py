@@ -39,8 +39,8 @@ class BudgetTurns:
 
         Each writes the budget's status, and one that meets another there sleeps half a second in the API server
         before it tries again (EvictionsRetry in kubernetes pkg/registry/core/pod/storage/eviction.go). Measured, for 190
-        evictions under one budget on a busy machine: 35 s one after another, 24 s with 12 at a time, 12 s with 32; 64 and
-        200 are no faster, and hold the connections that other removals need.
+        evictions under one budget, single runs on two cores under varying load: 35 s one after another, 9 to 24 s with 12
+        at a time, 12 s with 32; 64 and 200 were no faster, and hold the connections that other removals need.
         """
         if budget is None:
             yield
