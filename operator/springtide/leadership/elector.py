@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from springtide.cluster.api_errors import ApiError, KubeError
 from springtide.leadership.gate import MonotonicClock, MutationGate, boot_clock
@@ -30,6 +30,9 @@ from springtide.leadership.lease import (
 )
 
 T = TypeVar("T")
+
+CLOCK_RESOLUTION: Final = 0.001
+"""Seconds: less than this is no time to try once more in (event loops and clocks round differently)."""
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +155,7 @@ class Elector:
         """Try until it works, for as long as the renew deadline allows."""
         deadline = self._renewal_began + self._times.renew_deadline
         why = "nobody answered"
-        while (left := deadline - self._clock()) > 0:
+        while (left := deadline - self._clock()) > CLOCK_RESOLUTION:
             asked = self._doubtful
             try:
                 if await self._renew_once(min(left, self._patience)):

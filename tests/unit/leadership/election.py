@@ -156,7 +156,8 @@ class Link:
         spell = self._on(when)
         while spell is not None and spell.is_on:
             try:
-                await asyncio.sleep(spell.ends - loop_time())
+                # A little longer: virtual time is rounded, and a rest that is none would never end.
+                await asyncio.sleep(spell.ends - loop_time() + 0.001)
             except asyncio.CancelledError:
                 if self.dead:
                     raise
