@@ -8,8 +8,8 @@ from __future__ import annotations
 from springtide.actuation.outcome import RemovalStarted
 from springtide.cluster.annotations import REMOVAL
 from springtide.providers.simulated.failures import NeverRegisters, no_capacity
-from tests.scenarios.watchers import add_foreign_machines, foreign_untouched, watch_budgets
 from tests.scenarios.door import Doorkeeper
+from tests.scenarios.watchers import add_foreign_machines, foreign_untouched, watch_budgets
 from tests.scenarios.world import HARD, SOFT, World, group, minutes
 
 POOLS = {
