@@ -32,7 +32,8 @@ Permissions: deploy/aws/iam-policy.json (AWS), the roles in deploy/kubernetes/ (
 
 Several may run: one leads, by the Lease that --lease-namespace and --lease-name name, the others stand by.
 
-exit codes: 0 stopped by a signal or handed over, 1 could not start or a part of it failed, 2 wrong usage, 3 leadership lost."""
+exit codes: 0 stopped by a signal or handed over, 1 could not start or a part of it failed, 2 wrong usage,
+3 leadership lost."""
 
 
 def register(subparsers: Subparsers) -> None:
