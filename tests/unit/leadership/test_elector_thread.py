@@ -65,8 +65,8 @@ async def won(leadership: Leadership) -> None:
 
 async def test_who_wins_finds_the_gate_open_and_gives_the_lease_back_in_the_end() -> None:
     server, gate = Server(), MutationGate()
+    assert gate.why_closed()
     async with standing(server, gate) as leadership:
-        assert gate.why_closed()
         await won(leadership)
         assert gate.why_closed() == ""
         assert server.holder == "a"
