@@ -102,22 +102,22 @@ class Link:
     """The process was killed: then even one that stands still ends."""
 
     async def read(self, *, within: float) -> Manifest | None:
-        return await self._call(self.server.read)
+        return await self._call(self.server.read, within)
 
     async def create(self, lease: Manifest, *, within: float) -> Manifest:
-        return await self._call(lambda: self.server.create(lease))
+        return await self._call(lambda: self.server.create(lease), within)
 
     async def replace(self, lease: Manifest, *, within: float) -> Manifest:
-        return await self._call(lambda: self.server.replace(lease))
+        return await self._call(lambda: self.server.replace(lease), within)
 
-    async def _call(self, effect: Callable[[], T]) -> T:
+    async def _call(self, effect: Callable[[], T], within: float) -> T:
         await self._frozen(Trouble.FROZEN_BEFORE)
         if self._on(Trouble.CUT):
-            await _silence()
+            await _silence(within)
         late = self._on(Trouble.LATE)
         if late is not None:
             self._send_later(effect, late.ends)
-            await _silence()
+            await _silence(within)
         await asyncio.sleep(LATENCY)
         if self._on(Trouble.REFUSED):
             raise ApiError(status=503, reason="ServiceUnavailable", message="try again")
@@ -164,8 +164,9 @@ class Link:
                 continue  # what cancelled it finds out later, as in a process that was stopped
 
 
-async def _silence() -> None:
-    await asyncio.sleep(3600)
+async def _silence(within: float) -> None:
+    # The HTTP client's own time-out: a process that was frozen has outlived the elector's.
+    await asyncio.sleep(within)
     raise ApiUnreachable("timed out")
 
 

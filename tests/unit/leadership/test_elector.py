@@ -220,20 +220,14 @@ async def test_a_defect_closes_the_gate(election: Election) -> None:
 
 HORIZON = 120.0
 
-
-def moments(first: float, last: float) -> st.SearchStrategy[float]:
-    """Times on a grid of 50 ms: finer than any latency here matters, coarser than virtual time is rounded."""
-    return st.integers(int(first * 20), int(last * 20)).map(lambda twentieths: twentieths / 20)
-
-
 spells = st.builds(
     lambda trouble, begins, lasts: Spell(trouble, begins, begins + lasts),
     st.sampled_from(Trouble),
-    moments(0, HORIZON),
-    moments(0.1, 40),
+    st.floats(0, HORIZON),
+    st.floats(0.1, 40),
 )
 acts = st.tuples(
-    moments(0, HORIZON), st.sampled_from(["kill", "stop", "start", "delete the Lease"]), st.integers(0, 2)
+    st.floats(0, HORIZON), st.sampled_from(["kill", "stop", "start", "delete the Lease"]), st.integers(0, 2)
 )
 candidates = st.tuples(
     # Clocks began anywhere; wall clocks differ by minutes, speeds by half a percent.
