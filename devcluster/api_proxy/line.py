@@ -32,10 +32,6 @@ class Line:
         self._whole.set()
         self._transports: dict[asyncio.Transport, int] = {}
 
-    @property
-    def is_whole(self) -> bool:
-        return self._cut is None
-
     @contextlib.contextmanager
     def carrying(self, transport: asyncio.Transport) -> Iterator[int]:
         """Know the connection of a request for as long as that lasts; yields what `survived` wants to be told."""

@@ -83,16 +83,6 @@ def lease_from_manifest(manifest: Mapping[str, Any]) -> LeaseRecord:
     return decode.lease_record(_convert(manifest, LeaseWire))
 
 
-STORAGE_KINDS = (
-    "PersistentVolumeClaim",
-    "PersistentVolume",
-    "StorageClass",
-    "CSIDriver",
-    "CSINode",
-    "CSIStorageCapacity",
-)
-
-
 def add_storage(objects: VolumeObjects, manifest: Mapping[str, Any]) -> None:
     """Put one storage object, of the kind that its manifest says, among the others."""
     kinds: dict[str, tuple[Store[Any], type[Any], Any]] = {

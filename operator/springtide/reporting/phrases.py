@@ -21,7 +21,6 @@ from springtide.planning.plan import (
     GroupVerdict,
     NearestMiss,
     NodeVerdict,
-    PendingOutcome,
     PendingVerdict,
     PodBlock,
     Purchase,
@@ -229,23 +228,6 @@ def _which(groups: Iterable[GroupVerdict], text: str) -> str:
     names = [f"{group.pool}/{group.group}" for group in groups if group_verdict(group) == text]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f" [{shown}]"
-
-
-def pending_outcome(verdict: PendingVerdict) -> str:
-    """What becomes of pending pods, in a few words."""
-    match verdict.outcome:
-        case PendingOutcome.FITS_EXISTING:
-            return "fits a node that is there" + _about(verdict.detail)
-        case PendingOutcome.FITS_UPCOMING:
-            return "waits for a node that is on its way" + _about(verdict.detail)
-        case PendingOutcome.TRIGGERS:
-            return "a node is bought for it"
-        case PendingOutcome.NO_GROUP:
-            return f"no node is bought: {not_triggered(verdict)}"
-        case PendingOutcome.TOO_YOUNG:
-            return "younger than newPodDelay" + _about(verdict.detail)
-        case PendingOutcome.IGNORED:
-            return "does not count" + _about(verdict.detail)
 
 
 def pods_count(count: int) -> str:
