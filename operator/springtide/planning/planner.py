@@ -27,6 +27,7 @@ from springtide.planning.plan import (
     PendingVerdict,
     Plan,
     PlannedCost,
+    PoolPlan,
     Purchase,
     SoftTaintChange,
 )
@@ -95,33 +96,14 @@ def plan(snapshot: Snapshot, *, searches: Searches | None = None, bench: Workben
         purchases=active.purchases,
         cancellations=situation.cancellations(),
         removals=given_back.removals,
-        unregistered=tuple(
-            late.removal
-            for key, late in situation.overdue.items()
-            if late.removal is not None and situation.may_terminate_in(situation.states[key])
-        ),
+        unregistered=situation.late_instances(),
         soft_taints=_soft_taints(situation, given_back),
         foreign_taints=_foreign_taints(situation, given_back),
         dry_run_purchases=dry.purchases,
         dry_run_removals=dry.given_back.removals,
         pending=(*pending.verdicts, *nominated, *active.verdicts),
         nodes=verdicts,
-        pools=of_pools(
-            situation,
-            Decisions(
-                purchases=active.purchases,
-                removals=given_back.removals,
-                candidates=_candidates(verdicts.values()),
-                held=_held(verdicts.values()),
-                usage=usage_of_pools(
-                    situation,
-                    free_cpu=free_before.by_name(free_before.cpu),
-                    free_memory=free_before.by_name(free_before.memory),
-                ),
-                similar=similar_pools(snapshot, landscape.fresh),
-            ),
-            ledger=ledger,
-        ),
+        pools=_pools(situation, active, given_back, verdicts, landscape, free_before, ledger),
         costs={**searches.costs(), **active.costs},
         budgets=given_back.budgets,
         cluster_healthy=not situation.unhealthy,
@@ -253,6 +235,31 @@ def _dry_run(
         given_back=given_back,
         nodes={name: as_dry_run(verdict) for name, verdict in given_back.verdicts.items()},
     )
+
+
+def _pools(
+    situation: Situation,
+    active: _Bought,
+    given_back: GivenBack,
+    verdicts: Mapping[str, NodeVerdict],
+    landscape: Landscape,
+    free_before: FreeRoom,
+    ledger: Ledger,
+) -> Mapping[str, PoolPlan]:
+    """The plan as each pool shows it."""
+    decisions = Decisions(
+        purchases=active.purchases,
+        removals=given_back.removals,
+        candidates=_candidates(verdicts.values()),
+        held=_held(verdicts.values()),
+        usage=usage_of_pools(
+            situation,
+            free_cpu=free_before.by_name(free_before.cpu),
+            free_memory=free_before.by_name(free_before.memory),
+        ),
+        similar=similar_pools(situation.snapshot, landscape.fresh),
+    )
+    return of_pools(situation, decisions, ledger=ledger)
 
 
 def _soft_taints(situation: Situation, given_back: GivenBack) -> tuple[SoftTaintChange, ...]:

@@ -23,7 +23,7 @@ from springtide.planning.groups.readiness import (
 from springtide.planning.groups.unregistered import Overdue, overdue
 from springtide.planning.groups.upcoming import Upcoming, upcoming
 from springtide.planning.landscape import GroupKey
-from springtide.planning.plan import Cancellation
+from springtide.planning.plan import Cancellation, UnregisteredRemoval
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,14 @@ class Situation:
             failure.cancellation
             for key, failure in self.failures.items()
             if failure.cancellation is not None and self.may_act_on(self.states[key])
+        )
+
+    def late_instances(self) -> tuple[UnregisteredRemoval, ...]:
+        """Instances of ours that are no Nodes long after they were bought, and that may go."""
+        return tuple(
+            late.removal
+            for key, late in self.overdue.items()
+            if late.removal is not None and self.may_terminate_in(self.states[key])
         )
 
 

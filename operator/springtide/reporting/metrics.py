@@ -60,7 +60,8 @@ class Metrics:
         self._gauges = PassGauges()
         self.registry.register(self._gauges)
         self._declare_passes()
-        self._declare_actions()
+        self._declare_purchases()
+        self._declare_removals()
         self._declare_leadership()
 
     def _declare_passes(self) -> None:
@@ -127,7 +128,7 @@ class Metrics:
             registry=registry,
         )
 
-    def _declare_actions(self) -> None:
+    def _declare_purchases(self) -> None:
         registry = self.registry
         group, pool = ["pool", "group"], ["pool"]
         self._bought = Counter(
@@ -149,6 +150,16 @@ class Metrics:
             buckets=WAIT_BUCKETS,
             registry=registry,
         )
+        self._unregistered = Counter(
+            "springtide_unregistered_instances_terminated",
+            "Instances that never became a Node.",
+            group,
+            registry=registry,
+        )
+
+    def _declare_removals(self) -> None:
+        registry = self.registry
+        group, pool = ["pool", "group"], ["pool"]
         self._removals = Counter(
             "springtide_removals_started", "Removals begun, by reason.", [*group, "reason"], registry=registry
         )
@@ -166,12 +177,6 @@ class Metrics:
             "From the taint until instance and Node were gone.",
             pool,
             buckets=WAIT_BUCKETS,
-            registry=registry,
-        )
-        self._unregistered = Counter(
-            "springtide_unregistered_instances_terminated",
-            "Instances that never became a Node.",
-            group,
             registry=registry,
         )
         self._lost = Counter(
