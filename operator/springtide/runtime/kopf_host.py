@@ -97,7 +97,7 @@ async def hosted(
         ready_flag=ready,
     )
     listen()
-    ended = asyncio.ensure_future(_first_end(list(tasks)))
+    ended = asyncio.ensure_future(_first_failure(list(tasks)))
     try:
         await _until_ready(ready, ended)
         yield ended
@@ -119,7 +119,7 @@ async def _until_ready(ready: asyncio.Event, ended: asyncio.Future[None]) -> Non
         waiting.cancel()
 
 
-async def _first_end(tasks: list[asyncio.Task[Any]]) -> None:
+async def _first_failure(tasks: list[asyncio.Task[Any]]) -> None:
     """Wait for the first task that ends with an error, or for all."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     for task in done:

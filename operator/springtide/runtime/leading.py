@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -66,7 +66,7 @@ class Reign:
         async with self._leading() as parts:
             handing_over = asyncio.ensure_future(self.engine.handing_over.wait())
             try:
-                await _first_end([*parts, handing_over])
+                await first_end([*parts, handing_over])
             except MutationForbidden as error:
                 # The gate shuts before the elector's word arrives.
                 raise LeadershipLost(str(error)) from error
@@ -153,7 +153,10 @@ class Reign:
         await self.leadership.resign(release=heard_out)
 
 
-async def _first_end(parts: list[asyncio.Future[Any]]) -> None:
+async def first_end(parts: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait until one of them ends; raises what made it fail. Of several the first in the order given speaks: a lost lease
+    makes other parts fail, too."""
     done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-    for part in done:
-        part.result()
+    for part in parts:
+        if part in done:
+            part.result()

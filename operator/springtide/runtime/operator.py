@@ -25,7 +25,7 @@ from springtide import __version__
 from springtide.actuation.actuator import Actuator
 from springtide.actuation.node_api import KubeNodes
 from springtide.actuation.outcome import Outcome
-from springtide.actuation.ports import Fence
+from springtide.actuation.ports import Emit, Fence, PurchaseLog
 from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.volume_api import KubeVolumes
 from springtide.cluster.access import from_environment
@@ -50,7 +50,7 @@ from springtide.runtime.election import EXIT_LEADERSHIP_LOST, Whereabouts, make_
 from springtide.runtime.engine import Engine
 from springtide.runtime.garbage import look_seldom, spare_what_is_here
 from springtide.runtime.http import make_app, serve
-from springtide.runtime.leading import Reign
+from springtide.runtime.leading import Reign, first_end
 from springtide.runtime.memory import Memories
 from springtide.runtime.own_node import OwnNode
 from springtide.runtime.purchase_book import PurchaseBook
@@ -73,15 +73,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of a running operator, for those who embed it (demo, tests)."""
+    """What an operator is made of."""
 
-    engine: Engine
-    metrics: Metrics
     cluster: ClusterWatch
     clouds: CloudWatch
-    http_port: int
+    engine: Engine
+    actuator: Actuator
+    metrics: Metrics
+    recorder: EventRecorder
+    reporter: Reporter
 
 
 async def serve_until(
@@ -97,7 +99,7 @@ async def serve_until(
     Raises StartError, LeadershipLost, or whatever made a part fail. `listen`: see kopf_host.hosted; `is_whole_process`:
     see election.standing.
     """
-    async with running(settings, register, listen=listen, is_whole_process=is_whole_process) as (_, failed):
+    async with running(settings, register, listen=listen, is_whole_process=is_whole_process) as failed:
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         either: list[asyncio.Future[Any]] = [stopping, failed]
         try:
@@ -116,7 +118,7 @@ async def running(
     *,
     listen: Callable[[], None] = lambda: None,
     is_whole_process: bool = False,
-) -> AsyncIterator[tuple[Parts, asyncio.Future[None]]]:
+) -> AsyncIterator[asyncio.Future[None]]:
     """An operator that runs, or stands by, for as long as the context; the future ends when it should end by itself:
     with the error of a part that failed, or without one when another replica should lead."""
     async with AsyncExitStack() as stack:
@@ -131,54 +133,49 @@ async def running(
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         cluster = ClusterWatch(client)
-        engine, clouds, metrics, recorder, reporter, actuator = _assemble(
-            settings,
-            client,
-            cluster,
-            providers,
-            not_installed,
-            gate=gate,
-            own_node=OwnNode(here, client, elects=settings.leader_elect),
-        )
-        bound = await stack.enter_async_context(
-            _endpoints(settings, metrics=metrics, engine=engine, gate=gate)
-        )
-        reading = await stack.enter_async_context(_watching(cluster, clouds, metrics))
+        own_node = OwnNode(here, client, elects=settings.leader_elect)
+        parts = _assemble(settings, client, cluster, providers, not_installed, gate=gate, own_node=own_node)
+        bound = await stack.enter_async_context(_endpoints(settings, parts, gate=gate))
+        reading = await stack.enter_async_context(_watching(parts))
         # Only now: who cannot see the cluster should not lead.
         election = standing(
-            settings, load_access, gate=gate, metrics=metrics, here=here, is_whole_process=is_whole_process
+            settings,
+            load_access,
+            gate=gate,
+            metrics=parts.metrics,
+            here=here,
+            is_whole_process=is_whole_process,
         )
         leadership = await stack.enter_async_context(election)
         logger.info("springtide %s is watching; probes and metrics on port %d", __version__, bound)
         reign = Reign(
             leadership=leadership,
-            engine=engine,
-            cluster=cluster,
-            clouds=clouds,
-            actuator=actuator,
-            recorder=recorder,
-            reporter=reporter,
+            engine=parts.engine,
+            cluster=parts.cluster,
+            clouds=parts.clouds,
+            actuator=parts.actuator,
+            recorder=parts.recorder,
+            reporter=parts.reporter,
             registry=register(kopf.OperatorRegistry()),
             load_access=load_access,
             leave=leave,
             listen=listen,
         )
         reigning = await stack.enter_async_context(reign.going_on())
-        failed = asyncio.ensure_future(_first_failure([leadership.lost, reigning, reading]))
+        failed = asyncio.ensure_future(first_end([leadership.lost, reigning, reading]))
         stack.push_async_callback(_ended, failed)
-        yield Parts(engine, metrics, cluster, clouds, bound), failed
+        yield failed
 
 
 @asynccontextmanager
-async def _watching(
-    cluster: ClusterWatch, clouds: CloudWatch, metrics: Metrics
-) -> AsyncIterator[asyncio.Task[None]]:
+async def _watching(parts: Parts) -> AsyncIterator[asyncio.Task[None]]:
     """Follow the cluster, which is synced then, and the clouds: the task that reads those."""
+    cluster = parts.cluster
     for informer in cluster.informers:
-        metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
+        parts.metrics.follow_unreadable(informer.resource.name, partial(len, informer.unreadable))
     look_seldom()
     cluster.start()
-    reading = asyncio.create_task(clouds.run(), name="clouds")
+    reading = asyncio.create_task(parts.clouds.run(), name="clouds")
     try:
         await _until_synced(cluster)
         spare_what_is_here()
@@ -189,14 +186,17 @@ async def _watching(
 
 
 @asynccontextmanager
-async def _endpoints(
-    settings: OperatorSettings, *, metrics: Metrics, engine: Engine, gate: MutationGate
-) -> AsyncIterator[int]:
+async def _endpoints(settings: OperatorSettings, parts: Parts, *, gate: MutationGate) -> AsyncIterator[int]:
     """Serve metrics and probes; the port."""
+    parts.recorder.on_drop = parts.metrics.event_dropped
+    parts.metrics.watch(
+        events_waiting=lambda: parts.recorder.waiting,
+        lag_seconds=lambda: parts.engine.surroundings.load.lag_seconds,
+    )
     app = make_app(
-        registry=metrics.registry,
-        healthy=engine.unhealthy,
-        ready=engine.unready,
+        registry=parts.metrics.registry,
+        healthy=parts.engine.unhealthy,
+        ready=parts.engine.unready,
         role=lambda: "standby" if gate.why_closed() else "leading",
     )
     host, port = settings.http_host_port
@@ -236,46 +236,28 @@ def _assemble(
     *,
     gate: MutationGate,
     own_node: OwnNode,
-) -> tuple[Engine, CloudWatch, Metrics, EventRecorder, Reporter, Actuator]:
-    """Make the parts and tie the knot between actuator and engine (each tells the other)."""
+) -> Parts:
+    """Make the parts and tie the knot between the engine and those it uses (each tells the other)."""
     metrics, memories = Metrics(), Memories()
     recorder = EventRecorder(client, clock=utc_now)
-
-    def uid_of_pool(name: str) -> str:
-        return engine.resources.uid("NodePool", name)
-
-    def uid_of_node(name: str) -> str:
-        node = cluster.state.nodes.get(("", name))
-        return node.uid if node is not None else ""
 
     def emit(outcome: Outcome) -> None:
         engine.outcome(outcome)
 
-    def cloud_changed(kind: str) -> None:
-        engine.wake(f"cloud {kind}")
-
-    narrator = Narrator(recorder, pool_uid=uid_of_pool, node_uid=uid_of_node)
+    narrator = Narrator(
+        recorder,
+        pool_uid=lambda name: engine.resources.uid("NodePool", name),
+        node_uid=partial(_uid_of_node, cluster),
+    )
     writer = StatusWriter(client, clock=utc_now, heartbeat=settings.heartbeat)
     reporter = Reporter(narrator=narrator, metrics=metrics, writer=writer, clock=utc_now)
-    actuator = Actuator(
-        KubeNodes(client, decode_pods=_pod_list_decoder(cluster.shapes)),
-        picture=lambda: cluster.picture(now=utc_now()),
-        emit=emit,
-        clock=utc_now,
-        gate=gate,
-        settings=ActuationSettings(
-            delay_after_taint=settings.delay_after_taint.total_seconds(),
-            node_deletion_grace=settings.node_deletion_grace.total_seconds(),
-        ),
-        purchase_log=PurchaseBook(memories, reporter, clock=utc_now),
-        volumes=KubeVolumes(client, claim=cluster.state.volumes.claim),
-        owner=socket.gethostname(),
-    )
+    book = PurchaseBook(memories, reporter, clock=utc_now)
+    actuator = _actuator(settings, client, cluster, gate=gate, purchase_log=book, emit=emit)
     clouds = CloudWatch(
         providers,
         idle=settings.provider_refresh,
         busy=settings.provider_busy_refresh,
-        changed=cloud_changed,
+        changed=lambda kind: engine.wake(f"cloud {kind}"),
         not_installed=not_installed,
     )
     engine = Engine(
@@ -289,11 +271,45 @@ def _assemble(
         clock=utc_now,
         own_node=own_node,
     )
-    recorder.on_drop = metrics.event_dropped
-    metrics.watch(
-        events_waiting=lambda: recorder.waiting, lag_seconds=lambda: engine.surroundings.load.lag_seconds
+    return Parts(
+        cluster=cluster,
+        clouds=clouds,
+        engine=engine,
+        actuator=actuator,
+        metrics=metrics,
+        recorder=recorder,
+        reporter=reporter,
     )
-    return engine, clouds, metrics, recorder, reporter, actuator
+
+
+def _actuator(
+    settings: OperatorSettings,
+    client: KubeClient,
+    cluster: ClusterWatch,
+    *,
+    gate: MutationGate,
+    purchase_log: PurchaseLog,
+    emit: Emit,
+) -> Actuator:
+    return Actuator(
+        KubeNodes(client, decode_pods=_pod_list_decoder(cluster.shapes)),
+        picture=lambda: cluster.picture(now=utc_now()),
+        emit=emit,
+        clock=utc_now,
+        gate=gate,
+        settings=ActuationSettings(
+            delay_after_taint=settings.delay_after_taint.total_seconds(),
+            node_deletion_grace=settings.node_deletion_grace.total_seconds(),
+        ),
+        purchase_log=purchase_log,
+        volumes=KubeVolumes(client, claim=cluster.state.volumes.claim),
+        owner=socket.gethostname(),
+    )
+
+
+def _uid_of_node(cluster: ClusterWatch, name: str) -> str:
+    node = cluster.state.nodes.get(("", name))
+    return node.uid if node is not None else ""
 
 
 def _pod_list_decoder(shapes: ShapeTable) -> Callable[[bytes], tuple[PodRecord, ...]]:
@@ -346,14 +362,6 @@ async def _until_synced(cluster: ClusterWatch) -> None:
             logger.warning(
                 "still waiting for the API server: %s", "; ".join(cluster.problems()) or "lists are slow"
             )
-
-
-async def _first_failure(parts: list[asyncio.Future[None]]) -> None:
-    done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-    # In the order given: a lost lease makes other parts fail, too.
-    for part in parts:
-        if part in done:
-            part.result()
 
 
 def run(settings: OperatorSettings, register: RegisterHandlers) -> int:
