@@ -7,7 +7,7 @@ nothing, and never overwrites what somebody else changed in between.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,7 @@ from springtide.actuation.removal_record import (
 )
 from springtide.api.nodepool import HARD_TAINT, SOFT_TAINT
 from springtide.cluster.annotations import DELAY_DELETION_PREFIX, REMOVAL, SCALE_DOWN_DISABLED
-from springtide.cluster.records import NodeRecord, TaintEffect
+from springtide.cluster.records import NodeRecord, Taint, TaintEffect
 from springtide.cluster.snapshot import RemovalInFlight
 
 UNNEEDED_SINCE_ANNOTATION: Final = "springtide.dev/unneeded-since"
@@ -28,6 +28,8 @@ UNNEEDED_SINCE_ANNOTATION: Final = "springtide.dev/unneeded-since"
 
 
 Patch = Mapping[str, Any]
+
+_SOFT: Final = TaintEffect.PREFER_NO_SCHEDULE
 
 
 class Withdrawn(Exception):
@@ -67,14 +69,7 @@ def unneeded_since(node: NodeRecord) -> datetime | None:
     written = node.annotations.get(UNNEEDED_SINCE_ANNOTATION)
     if not written:
         return None  # nearly every node, and every pass asks this of all
-    values = {
-        taint.value
-        for taint in node.taints
-        if taint.key == SOFT_TAINT and taint.effect is TaintEffect.PREFER_NO_SCHEDULE
-    }
-    if written not in values or not written.isascii() or not written.isdigit() or len(written) > 11:
-        return None
-    return datetime.fromtimestamp(int(written), tz=UTC)
+    return next((taint.since for taint in node.taints if taint == Taint(SOFT_TAINT, written, _SOFT)), None)
 
 
 # --- reading Node objects --------------------------------------------------------------------------------------
@@ -178,7 +173,7 @@ def set_soft_taint(node: NodeObject, since: datetime) -> Patch | None:
     """Say that the node is unneeded since then; None when it says so already."""
     value = _unix_seconds(since)
     soft = [taint for taint in _taints(node) if taint["key"] == SOFT_TAINT]
-    wanted = {"key": SOFT_TAINT, "value": value, "effect": TaintEffect.PREFER_NO_SCHEDULE.value}
+    wanted = {"key": SOFT_TAINT, "value": value, "effect": _SOFT.value}
     if soft == [wanted] and annotations_of(node).get(UNNEEDED_SINCE_ANNOTATION) == value:
         return None
     return _guarded(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from springtide.cluster.selector import LabelSelector
@@ -30,6 +30,13 @@ class Taint:
     key: str
     value: str
     effect: TaintEffect
+
+    @property
+    def since(self) -> datetime | None:
+        """The moment that the value names, as autoscalers write it: unix seconds. None: it is no such number."""
+        if not self.value.isascii() or not self.value.isdigit() or len(self.value) > 11:
+            return None
+        return datetime.fromtimestamp(int(self.value), tz=UTC)
 
 
 @dataclass(frozen=True, slots=True)

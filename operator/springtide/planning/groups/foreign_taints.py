@@ -48,18 +48,19 @@ class ForeignTaint:
 
 def foreign_taint(node: NodeRecord, snapshot: Snapshot) -> ForeignTaint | None:
     """The hard taint on the node that is no removal of ours; None: there is none."""
-    values = [taint.value for taint in node.taints if taint.key == HARD_TAINT]
-    if not values or REMOVAL in node.annotations or node.name in snapshot.removals:
+    taint = next((taint for taint in node.taints if taint.key == HARD_TAINT), None)
+    if taint is None or REMOVAL in node.annotations or node.name in snapshot.removals:
         return None
-    return ForeignTaint(node=node.name, value=values[0], since=_time(values[0]), cordoned=node.unschedulable)
+    since = taint.since if taint.since is not None and taint.since >= EARLIEST else None
+    return ForeignTaint(node=node.name, value=taint.value, since=since, cordoned=node.unschedulable)
 
 
-def is_abandoned(node: NodeRecord, snapshot: Snapshot) -> bool:
-    """Whether the node's hard taint says nothing any more: nobody is removing it."""
+def abandoned_taint(node: NodeRecord, snapshot: Snapshot) -> ForeignTaint | None:
+    """The node's hard taint if it says nothing any more: nobody is removing the node."""
     if node.deletion_timestamp is not None:
-        return False
+        return None
     taint = foreign_taint(node, snapshot)
-    return taint is not None and taint.abandoned(snapshot)
+    return taint if taint is not None and taint.abandoned(snapshot) else None
 
 
 def finding(pool: PoolView, nodes: Iterable[NodeRecord], snapshot: Snapshot) -> PoolFinding | None:
@@ -108,10 +109,3 @@ def _count(found: Sequence[ForeignTaint]) -> str:
 def _names(found: Sequence[ForeignTaint]) -> str:
     names = sorted(taint.node for taint in found)
     return ", ".join([*names[:MOST_NAMED], *(["…"] if len(names) > MOST_NAMED else [])])
-
-
-def _time(value: str) -> datetime | None:
-    if not value.isascii() or not value.isdigit() or len(value) > 11:
-        return None
-    moment = datetime.fromtimestamp(int(value), tz=UTC)
-    return moment if moment >= EARLIEST else None

@@ -16,7 +16,7 @@ from springtide.api.settings import HealthSettings
 from springtide.cluster.groups import Instance, InstanceState, NodeGroup, Template
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import GroupMemory, PoolView, Snapshot
-from springtide.planning.groups.foreign_taints import is_abandoned
+from springtide.planning.groups.foreign_taints import abandoned_taint
 from springtide.planning.groups.passing_taints import is_startup
 from springtide.planning.plan import NodeCounts
 from springtide.planning.scale_down.utilization import GPU_LABELS, GPU_RESOURCES
@@ -228,7 +228,7 @@ def _state(node: NodeRecord, owner: NodeOwner | None, *, snapshot: Snapshot) -> 
     if node.name in snapshot.removals:
         return NodeState.BEING_DELETED
     # A node that nobody is removing (any more) stays: its pods need no place elsewhere.
-    if being_deleted(node) and not (owner is not None and is_abandoned(node, snapshot)):
+    if being_deleted(node) and (owner is None or abandoned_taint(node, snapshot) is None):
         return NodeState.BEING_DELETED
     if owner is None:
         return node_state(node, template=None, now=snapshot.now, startup_time=UNMANAGED_STARTUP_TIME)

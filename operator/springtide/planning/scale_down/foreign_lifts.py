@@ -9,7 +9,7 @@ from typing import Final
 from springtide.api.settings import ForeignTaints, Mode
 from springtide.cluster.records import NodeRecord
 from springtide.cluster.snapshot import PoolView, Snapshot
-from springtide.planning.groups.foreign_taints import foreign_taint, is_abandoned
+from springtide.planning.groups.foreign_taints import abandoned_taint
 from springtide.planning.groups.readiness import NodeOwner
 from springtide.planning.plan import ForeignTaintLift
 
@@ -28,10 +28,10 @@ def lifts(
     found: list[ForeignTaintLift] = []
     for node in nodes:
         owner = owners.get(node.name)
-        if owner is None or not is_abandoned(node, snapshot):
+        if owner is None or not _is_lifted(owner.pool, unneeded=node.name in unneeded_since):
             continue
-        taint = foreign_taint(node, snapshot)
-        if taint is not None and _is_lifted(owner.pool, unneeded=node.name in unneeded_since):
+        taint = abandoned_taint(node, snapshot)
+        if taint is not None:
             found.append(ForeignTaintLift(node=node.name, pool=owner.pool.name, value=taint.value))
     return tuple(found[:MAX_LIFTS])
 
