@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from springtide.actuation.node_edits import NodeGone
 from springtide.actuation.outcome import (
@@ -31,6 +31,9 @@ from springtide.planning.plan import Removal
 RemovalKey = tuple[str, tuple[str, datetime]]
 """Node, identity of the removal."""
 
+INFORMER_LAG_SECONDS: Final = 60.0
+"""Marks that are still shown so long after their removal ended here are no echo: they are on the node."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Retry:
@@ -48,8 +51,9 @@ class Removals:
         self._tasks: OwnedTasks[str] = OwnedTasks()
         self._runs: dict[str, RemovalRun] = {}
         self._retries: dict[str, _Retry] = {}
-        self._ended: set[RemovalKey] = set()
-        """Ended here, though the informer, being behind, may still show them."""
+        self._ended: dict[RemovalKey, float] = {}
+        """Ended here, though the informer, being behind, may still show them: when, by the loop's clock. Not for ever: a
+        mark whose answer was lost may come late, and who withdrew from an instance that was going has not seen it off."""
         self._give_up_at: dict[RemovalKey, float] = {}
         """When each removal that this process has seen is to be over, by the loop's clock."""
 
@@ -83,7 +87,8 @@ class Removals:
         # Of nodes without marks there is nothing to try again, and nothing to leave alone.
         self._retries = {name: retry for name, retry in self._retries.items() if name in records}
         present = {(name, record.identity) for name, record in records.items() if record is not None}
-        self._ended &= present
+        fresh = asyncio.get_running_loop().time() - INFORMER_LAG_SECONDS
+        self._ended = {key: at for key, at in self._ended.items() if key in present and at > fresh}
         self._give_up_at = {
             key: at for key, at in self._give_up_at.items() if key in present or key[0] in self._tasks
         }
@@ -153,7 +158,7 @@ class Removals:
             self._failed(run.node, run.record, str(error) or type(error).__name__)
         else:
             self._retries.pop(run.node, None)
-            self._ended.add((run.node, run.record.identity))
+            self._ended[run.node, run.record.identity] = asyncio.get_running_loop().time()
 
     async def _release(self, node: str, record: RemovalRecord | None, pool: ManagedPool | None) -> None:
         message = "its NodePool, policy or node group is no longer managed"

@@ -27,6 +27,9 @@ class Instance:
     """As it will stand in the Node's spec.providerID, e.g. aws:///us-east-1a/i-066b2c."""
     state: InstanceState
     zone: str = ""
+    lost_node: bool = False
+    """It was a Node, which has vanished while it runs on: kubelets do not register twice by themselves. Seen by us, for no
+    cloud knows."""
 
 
 class FailureClass(StrEnum):

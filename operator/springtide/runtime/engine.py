@@ -287,6 +287,7 @@ class Engine:
         self._memories.rebase(jump, now=now)
         self._actuator.clock_jumped(jump)
         self._clouds.clock_jumped(jump)
+        self._vanished.clock_jumped(jump)
         self._unneeded = {node: min(since + jump, now) for node, since in self._unneeded.items()}
 
     def _scan_intervals(self) -> list[timedelta]:

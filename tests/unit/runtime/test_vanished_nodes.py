@@ -47,6 +47,29 @@ def test_a_listing_speaks_for_an_instance_only_if_it_is_newer_than_its_nodes_end
     assert listed.target == 2
 
 
+def test_an_instance_that_outlived_its_node_is_marked_as_long_as_a_purchase_may_be_waited_for() -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.now += timedelta(minutes=19)
+        watched.see("b")
+        listed = watched.listed(read_at=watched.now)
+        assert {instance.id: instance.lost_node for instance in listed.instances} == {
+            "i-a": True,
+            "i-b": False,
+        }
+    watched.now += timedelta(minutes=19)
+    watched.see("b")
+    assert not any(instance.lost_node for instance in watched.listed(read_at=watched.now).instances)
+
+
+def test_a_clock_that_was_set_back_hides_no_instance_for_longer() -> None:
+    watched = Watched()
+    watched.now -= timedelta(hours=1)
+    watched.nodes.clock_jumped(-timedelta(hours=1))
+    watched.see("b")
+    assert len(watched.listed(read_at=watched.now).instances) == 2
+
+
 def test_a_node_that_comes_back_was_not_lost() -> None:
     watched = Watched()
     watched.see("a", "b")

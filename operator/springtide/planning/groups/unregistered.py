@@ -69,7 +69,8 @@ def _few(state: GroupState) -> list[str]:
     """At most 10 % of the group, but one, and never below the minimum."""
     at_most = max(1, len(state.group.instances) // 10)
     above_min = max(0, target_of(state) - state.group.min_size)
-    return [instance.id for instance in state.unregistered[: min(at_most, above_min)]]
+    never_nodes = [instance.id for instance in state.unregistered if not instance.lost_node]
+    return never_nodes[: min(at_most, above_min)]
 
 
 def _doubt(

@@ -6,10 +6,11 @@ somebody deleted: it counts only while a purchase of ours explains it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from springtide.cluster.groups import InstanceState
+from springtide.cluster.groups import Instance, InstanceState
 from springtide.cluster.snapshot import OutstandingPurchase
 from springtide.planning.groups.backoff import in_force
 from springtide.planning.groups.readiness import GroupState, NodeState
@@ -62,7 +63,8 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
     if purchase is None:
         return Upcoming(imagined=0, starting=starting, outstanding=None)
     lacking = missing(state, purchase)
-    waiting = min(lacking, unfulfilled(state) + len(state.unregistered))
+    to_register = _to_register(state)
+    waiting = min(lacking, unfulfilled(state) + len(to_register))
     if waiting + starting == 0:
         # What is lacking without being waited for was cancelled, or terminated as unregistered.
         return Upcoming(imagined=0, starting=0, outstanding=None, fulfilled=lacking == 0)
@@ -75,8 +77,13 @@ def upcoming(state: GroupState, *, now: datetime) -> Upcoming:
     imagined = waiting
     if in_force(state.memory.backoff, now=now):
         # The cloud has just said that it cannot deliver: believe only in what is being built.
-        imagined = min(waiting, len(state.unregistered))
+        imagined = min(waiting, len(to_register))
     return Upcoming(imagined=imagined, starting=starting, outstanding=purchase, missing=waiting)
+
+
+def _to_register(state: GroupState) -> Sequence[Instance]:
+    """Instances that may be Nodes soon."""
+    return [instance for instance in state.unregistered if not instance.lost_node]
 
 
 def missing(state: GroupState, purchase: OutstandingPurchase) -> int:
@@ -124,7 +131,7 @@ def _adopted(state: GroupState, *, now: datetime) -> OutstandingPurchase | None:
 
     Its plan id is empty, so that none of its instances is ever terminated as unregistered: they are not ours.
     """
-    building = sum(instance.state is InstanceState.PENDING for instance in state.unregistered)
+    building = sum(instance.state is InstanceState.PENDING for instance in _to_register(state))
     coming = unfulfilled(state) + building
     if coming == 0:
         return None
