@@ -29,7 +29,10 @@ from springtide.cluster.kube import KubeClient
 from springtide.cluster.state import ClusterState
 from springtide.cluster.store import Store
 from springtide.cluster.watching import ClusterWatch
-from tests.faults.virtual.oddities import odd_pod, odd_resource, odd_surroundings, odd_value, spoiled
+from tests.faults.virtual.odd_pods import odd_pod
+from tests.faults.virtual.odd_resources import odd_resource
+from tests.faults.virtual.odd_surroundings import odd_surroundings
+from tests.faults.virtual.oddities import odd_value, spoiled
 from tests.scenarios.world import World, group
 
 TIMES_AS_MANY = 10 if os.environ.get("FAULTS") == "long" else 1
