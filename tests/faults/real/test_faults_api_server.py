@@ -11,6 +11,7 @@ from tests.e2e.world import World
 from tests.faults.real.churn import STEADY, EndState, churning
 from tests.faults.real.seat import USUAL_ELECTION, Seat
 from tests.faults.real.stage import report
+from tests.faults.real.vitals import vitals
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -19,9 +20,14 @@ LONG = os.environ.get("FAULTS") == "long"
 RATE = 0.05
 PAUSE_SECONDS = 7.0
 STEPS = 80 if LONG else 20
+WARM_UP = 5
+"""Of them: then all kinds of connections have been made."""
 SEEDS = (11, 12, 13) if LONG else (11,)
 IN_THE_END = 3
 """Large pods."""
+SPARE_SOCKETS = 16
+"""Connections to the API server that a moment of many calls may leave idle; a leak would show far more of them, for every
+fault breaks one."""
 
 
 async def run(world: World, seat: Seat, *, faults: Faults | None, seed: int) -> EndState:
@@ -32,11 +38,19 @@ async def run(world: World, seat: Seat, *, faults: Faults | None, seed: int) -> 
         witness.watch_purchases(*churn.groups)
         seat.proxy.faults = faults
         # Without faults the pace may be quicker: the end does not depend on the way.
-        await churn.steps(seed=seed, count=STEPS, pause=PAUSE_SECONDS if faults else PAUSE_SECONDS / 3)
+        pause = PAUSE_SECONDS if faults else PAUSE_SECONDS / 3
+        assert seat.operator is not None
+        await churn.steps(seed=seed, count=WARM_UP, pause=pause)
+        before = vitals(seat.operator.process.pid)
+        await churn.steps(seed=seed + 1, count=STEPS - WARM_UP, pause=pause)
         end = await churn.come_to_rest(IN_THE_END, timeout=90)
         seat.proxy.faults = None
-        assert seat.operator is not None
         seat.operator.check()
+        after = vitals(seat.operator.process.pid)
+        report(
+            f"vitals {'with' if faults else 'without'} faults, seed {seed}", f"{before}; in the end {after}"
+        )
+        assert after.sockets <= before.sockets + SPARE_SOCKETS, f"connections leak: {before}, then {after}"
         await seat.operator.stop()
         assert seat.operator.process.returncode == 0
         await witness.verify(*churn.groups)
