@@ -40,7 +40,7 @@ def _check_schedule(schedule: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def zone_of(name: str) -> ZoneInfo:
+def time_zone(name: str) -> ZoneInfo:
     """The time zone. Raises ValueError when there is none of this name."""
     try:
         return ZoneInfo(name)
@@ -51,7 +51,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 def _check_zone(name: str) -> str:
     try:
-        zone_of(name)
+        time_zone(name)
     except ValueError as error:
         raise refuse(str(error), remedy=_ZONE_REMEDY) from error
     return name

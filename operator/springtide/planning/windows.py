@@ -10,7 +10,7 @@ from typing import Final
 
 from cronsim import CronSim
 
-from springtide.api.schedule import zone_of
+from springtide.api.schedule import time_zone
 
 HORIZON: Final = timedelta(days=366)
 """A change that is farther away than this is nothing to wait for, or to tell of."""
@@ -50,7 +50,7 @@ def opening(schedule: str, duration: timedelta, *, zone: str, now: datetime) -> 
 
 def _times_after(since: datetime, schedule: str, zone: str) -> Iterator[datetime]:
     """The schedule's times later than `since`, in UTC, in order."""
-    for time in CronSim(schedule, since.astimezone(zone_of(zone))):
+    for time in CronSim(schedule, since.astimezone(time_zone(zone))):
         in_utc = time.astimezone(UTC)
         # Asked in the second of two hours that clocks show alike, the library names times of the first.
         if in_utc > since:

@@ -31,14 +31,7 @@ from springtide.cluster.volumes.needs import (
 )
 from springtide.cluster.volumes.objects import VolumeObjects
 from springtide.cluster.volumes.records import Claim, PersistentVolume, StorageClass
-
-ZONE_KEYS = (
-    "failure-domain.beta.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-)
-"""Labels of volumes and nodes that VolumeZone compares."""
+from springtide.cluster.zone_labels import ZONE_AND_REGION_LABELS
 
 _SEVERAL = "__"
 """Between the zones of a volume that can be mounted in several."""
@@ -266,7 +259,7 @@ def _smallest_first(claims: list[Claim]) -> list[Claim]:
 
 
 def _zones_of(volume: PersistentVolume) -> Iterator[ZoneRequirement]:
-    for key in ZONE_KEYS:
+    for key in ZONE_AND_REGION_LABELS:
         if key in volume.labels:
             values = {value.strip() for value in volume.labels[key].split(_SEVERAL)}
             if "" not in values:  # a label that makes no sense is passed over

@@ -16,13 +16,13 @@ from typing import Final
 from springtide.cluster.degradation import Degradation, DegradedMode
 from springtide.cluster.groups import NodeGroup
 from springtide.cluster.records import NodeRecord
+from springtide.cluster.zone_labels import ZONE_LABELS
 from springtide.planning.groups.readiness import NodeState, Readiness
 
 MORE_THAN_UNREADY: Final = 2
 """So few unready nodes are their own fault, however small the zone (the node controller's constant)."""
 UNREADY_PERCENT: Final = 55
 """Share of a zone's nodes (the node controller's default of --unhealthy-zone-threshold)."""
-ZONE_LABELS: Final = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
 
 @dataclass(frozen=True, slots=True)

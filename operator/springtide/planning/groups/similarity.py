@@ -12,15 +12,13 @@ from typing import Final
 from springtide.api.policy import SimilaritySettings
 from springtide.cluster.quantity import NANO_PER_UNIT, parse_nano, render_quantity
 from springtide.cluster.records import Resources
+from springtide.cluster.zone_labels import ZONE_AND_REGION_LABELS
 from springtide.scheduling.fresh import FreshNode
 
 IGNORED: Final = frozenset(
     {
         "kubernetes.io/hostname",
-        "failure-domain.beta.kubernetes.io/zone",
-        "failure-domain.beta.kubernetes.io/region",
-        "topology.kubernetes.io/zone",
-        "topology.kubernetes.io/region",
+        *ZONE_AND_REGION_LABELS,
         "beta.kubernetes.io/fluentd-ds-ready",
         "kops.k8s.io/instancegroup",
     }

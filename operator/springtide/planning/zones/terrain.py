@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
 from springtide.cluster.shape import SpreadConstraint
 from springtide.cluster.snapshot import PolicyView
+from springtide.cluster.zone_labels import ZONE_LABELS
 from springtide.planning.expanders.appraisal import Appraisal
 from springtide.planning.expanders.expanders import choose
 from springtide.planning.groups.eligibility import Refusal
@@ -24,8 +24,6 @@ from springtide.planning.zones.bounds import topology_keys
 from springtide.planning.zones.census import PodCensus
 from springtide.planning.zones.quotas import Ask, Cell, Means
 from springtide.scheduling.arrays import BoolArray, IntArray
-
-_ZONE_LABELS: Final = frozenset({"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"})
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ class Terrain:
     def keyless(self, topology_key: str) -> str:
         """Why no group's new nodes are known to have a label."""
         wide = [state.group for _, states in self.turns for state in states if len(state.group.zones) > 1]
-        if topology_key in _ZONE_LABELS and wide:
+        if topology_key in ZONE_LABELS and wide:
             zones = ", ".join(wide[0].zones)
             return f"the cloud picks the zone: group {wide[0].id} spans {zones}; use one group for each zone"
         return f"no group adds nodes with the label {topology_key}"

@@ -11,18 +11,12 @@ import numpy as np
 
 from springtide.cluster.shape import NodeRequirement, NodeSelectorOperator, PodShape
 from springtide.cluster.volumes.needs import ZoneRequirement
-from springtide.cluster.volumes.resolution import ZONE_KEYS
+from springtide.cluster.zone_labels import TODAYS_LABELS, ZONE_AND_REGION_LABELS
 from springtide.scheduling.arrays import BoolArray, IntArray
 from springtide.scheduling.filters.base import Filter
 from springtide.scheduling.nodes.nodes import NodeTable
 from springtide.scheduling.state import State
 from springtide.scheduling.verdict import Misfit, Plugin
-
-_TODAY = {
-    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
-}
-"""What took the place of the beta labels; volumes may be older than their nodes."""
 
 
 def mask(shape: PodShape, state: State) -> BoolArray | None:
@@ -53,12 +47,12 @@ def _agrees(zone: ZoneRequirement, nodes: NodeTable) -> BoolArray:
 
 def _judge(zone: ZoneRequirement, nodes: NodeTable) -> BoolArray:
     anywhere = np.ones(len(nodes), dtype=np.bool_)
-    for key in ZONE_KEYS:
+    for key in ZONE_AND_REGION_LABELS:
         anywhere &= nodes.column(key).satisfies(
             NodeRequirement(key=key, operator=NodeSelectorOperator.DOES_NOT_EXIST)
         )
     agrees = anywhere | _has(zone.key, zone.values, nodes)
-    today = _TODAY.get(zone.key)
+    today = TODAYS_LABELS.get(zone.key)
     if today is not None:
         old = nodes.column(zone.key).satisfies(
             NodeRequirement(key=zone.key, operator=NodeSelectorOperator.EXISTS)
