@@ -18,7 +18,7 @@ import pytest
 from devcluster.cloud.failures import Denied, InvalidCredentials, Throttled
 from devcluster.ports import LOOPBACK, free_ports
 from tests.e2e.test_scale_down import QUICK
-from tests.e2e.world import OWN, OWNER_KEY, Manifest, World, unique
+from tests.e2e.world import OWN, OWNER_KEY, SET, TERMINATE, Manifest, World, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -379,7 +379,7 @@ async def test_credentials_that_are_not_accepted_stop_their_provider_only(world:
 async def test_a_purchase_that_is_not_allowed_names_the_permission_and_is_tried_again(world: World) -> None:
     policy, group = await world.policy(scaleUp=IMPATIENT), await world.group()
     pool = await world.pool(group, policy=policy)
-    world.cloud.failures.add(Denied(action="SetDesiredCapacity"))
+    world.cloud.failures.add(Denied(action=SET))
     async with world.operator():
         app = await world.deployment(1, nodeSelector={"group": group})
         (event, *_) = await world.events(pool, "FailedToScaleUpGroup")
@@ -395,7 +395,7 @@ async def test_a_removal_that_is_not_allowed_names_the_permission_and_is_tried_a
     group = await world.group(desired=1)
     await world.nodes_settle(group, 1)
     pool = await world.pool(group, policy=await world.policy(scaleDown=QUICK))
-    world.cloud.failures.add(Denied(action="TerminateInstanceInAutoScalingGroup"))
+    world.cloud.failures.add(Denied(action=TERMINATE))
     async with world.operator():
         (event, *_) = await world.events(pool, "ScaleDownFailed")
         assert "allow the IAM action autoscaling:TerminateInstanceInAutoScalingGroup" in event["message"]

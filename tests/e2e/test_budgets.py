@@ -7,7 +7,7 @@ import time
 import pytest
 
 from devcluster.api import ApiError
-from tests.e2e.world import Manifest, World, pod_spec, unique
+from tests.e2e.world import TERMINATE, Manifest, World, pod_spec, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -50,7 +50,7 @@ async def test_a_budget_denies_and_says_so_and_lifted_lets_the_node_go(world: Wo
         assert world.mutations(group) == []
         await world.api.patch(f"{POLICIES}/{policy}", {"spec": {"budgets": []}})
         await world.nodes_settle(group, 0)
-    assert world.mutations(group) == ["TerminateInstanceInAutoScalingGroup"]
+    assert world.mutations(group) == [TERMINATE]
 
 
 async def test_a_schedule_that_only_we_can_judge_is_refused_by_name(world: World) -> None:
@@ -156,7 +156,7 @@ async def test_a_drained_node_waits_for_its_volumes(world: World) -> None:
             await world.nodes_settle(group, 0)
     finally:
         await release(world, path)
-    (terminated,) = world.cloud.calls.of("TerminateInstanceInAutoScalingGroup")
+    (terminated,) = world.cloud.calls.of(TERMINATE)
     assert terminated.monotonic > released_at
 
 

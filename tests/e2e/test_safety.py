@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.test_scale_down import QUICK, taints
-from tests.e2e.world import HARD_TAINT, OWN, SOFT_TAINT, World
+from tests.e2e.world import HARD_TAINT, OWN, SOFT_TAINT, TERMINATE, World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -58,7 +58,7 @@ async def test_a_group_whose_nodes_were_all_deleted_loses_no_instance(world: Wor
         condition = await world.condition(pool, "Ready", "False", reason="NodesUnmatched")
         assert group in condition["message"]
         await _several_passes(world, pool)
-    assert "TerminateInstanceInAutoScalingGroup" not in world.mutations(group)
+    assert TERMINATE not in world.mutations(group)
     assert len(world.cloud.instances(group)) == 2
 
 

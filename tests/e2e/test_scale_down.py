@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devcluster.api import ApiError
-from tests.e2e.world import HARD_TAINT, SOFT_TAINT, Manifest, World, pod_spec, unique
+from tests.e2e.world import HARD_TAINT, SOFT_TAINT, TERMINATE, Manifest, World, pod_spec, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -66,7 +66,7 @@ async def test_an_idle_node_is_soft_tainted_hard_tainted_drained_and_terminated(
         await world.events(pool, "ScaledDownNode")
     watching.cancel()
     assert {SOFT_TAINT, HARD_TAINT} <= seen
-    assert world.mutations(group) == ["TerminateInstanceInAutoScalingGroup"]
+    assert world.mutations(group) == [TERMINATE]
     assert world.cloud.desired(group) == 1
     (left,) = await world.nodes(group)
     # The other one is needed now: its soft taint is off again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devcluster.cloud.failures import NeverRegisters, NoCapacity, SlowBoot
-from tests.e2e.world import Manifest, World, unique
+from tests.e2e.world import TERMINATE, Manifest, World, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -136,7 +136,7 @@ async def test_an_instance_that_never_registers_is_given_back(world: World) -> N
         await world.until(given_back, "the instance to be given back", timeout=40)
         await world.events(pool, "DeleteUnregistered")
     assert len(await world.nodes(group)) == 1
-    assert world.mutations(group).count("TerminateInstanceInAutoScalingGroup") == 1
+    assert world.mutations(group).count(TERMINATE) == 1
 
 
 async def test_no_more_is_bought_for_pods_that_wait_for_a_booting_node(world: World) -> None:

@@ -40,6 +40,10 @@ ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 HARD_TAINT = "ToBeDeletedByClusterAutoscaler"
 SOFT_TAINT = "DeletionCandidateOfClusterAutoscaler"
 
+SET = "SetDesiredCapacity"
+TERMINATE = "TerminateInstanceInAutoScalingGroup"
+LIST = "DescribeAutoScalingGroups"
+
 _numbers = itertools.count(1)
 
 
@@ -212,7 +216,7 @@ class World:
 
     def raises(self, group: str) -> list[int]:
         """Targets set by the operator, in order."""
-        calls = self.cloud.calls.of("SetDesiredCapacity", group=group, outcome="ok")
+        calls = self.cloud.calls.of(SET, group=group, outcome="ok")
         return [int(call.params["DesiredCapacity"]) for call in calls if call.access_key != OWNER_KEY]
 
     def mutations(self, group: str) -> list[str]:

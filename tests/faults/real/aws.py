@@ -15,10 +15,6 @@ from devcluster.operator_process import OperatorProcess
 from tests.e2e.world import OWNER_KEY, World, unique
 from tests.faults.real.witness import Witness
 
-SET = "SetDesiredCapacity"
-TERMINATE = "TerminateInstanceInAutoScalingGroup"
-LIST = "DescribeAutoScalingGroups"
-
 BACKOFF = {"backoff": {"initial": "3s", "max": "6s"}}
 """As short as a test needs: the default is five minutes."""
 
@@ -120,7 +116,7 @@ class Stage:
         """The highest capacity the operator ever asked for."""
         return max(self.world.raises(group or self.group), default=0)
 
-    def alive(self, group: str | None = None) -> list[str]:
+    def in_service(self, group: str | None = None) -> list[str]:
         """Instances in service."""
         instances = self.world.cloud.instances(group or self.group)
         return [one.instance_id for one in instances if one.state is State.IN_SERVICE]

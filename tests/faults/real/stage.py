@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from devcluster.api import has_condition
 from tests.e2e.world import World
 from tests.faults.real.witness import marks_of
@@ -47,11 +44,3 @@ async def no_marks(world: World, group: str) -> None:
         return all(marks_of(node) == [] for node in await world.nodes(group))
 
     await world.until(clean, f"the nodes of {group} to be unmarked", timeout=60)
-
-
-def report(name: str, text: str) -> None:
-    """Measured, for people: a file in the folder that FAULTS_REPORT names, if any."""
-    folder = os.environ.get("FAULTS_REPORT")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, f"{name.replace(', ', '-').replace(' ', '-')}.txt").write_text(f"{text}\n")

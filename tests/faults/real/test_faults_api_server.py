@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from devcluster.api_proxy import Faults
 from tests.e2e.world import World
+from tests.faults.amount import LONG, report
 from tests.faults.real.churn import STEADY, EndState, churning
 from tests.faults.real.seat import USUAL_ELECTION, Seat
-from tests.faults.real.stage import report
 from tests.faults.real.vitals import vitals
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
 
-LONG = os.environ.get("FAULTS") == "long"
 RATE = 0.05
 PAUSE_SECONDS = 7.0
 STEPS = 80 if LONG else 20

@@ -6,8 +6,8 @@ import pytest
 
 from devcluster.cloud.failures import AnswerLost, CallRule, Denied, Latency, ServerError, Throttled
 from tests.e2e.test_scale_down import QUICK
-from tests.e2e.world import World
-from tests.faults.real.aws import LIST, SET, TERMINATE, Stage, stage
+from tests.e2e.world import LIST, SET, TERMINATE, World
+from tests.faults.real.aws import Stage, stage
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -95,7 +95,7 @@ async def test_terminations_that_are_refused_are_made_when_that_ends(
 
         await world.until(tried, "terminations to be refused")
         await on.condition("ScalingDown", "True")
-        assert len(on.alive()) == 2
+        assert len(on.in_service()) == 2
         world.cloud.failures.remove(rule)
         await on.at_rest({on.group: 0}, timeout=120)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.test_scale_down import QUICK
-from tests.e2e.world import OWNER_KEY, World
-from tests.faults.real.aws import TERMINATE, Stage, stage
+from tests.e2e.world import OWNER_KEY, TERMINATE, World
+from tests.faults.real.aws import Stage, stage
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -94,7 +94,7 @@ async def test_an_instance_that_a_human_ends_is_told_as_a_users_request(
         app = await on.pods(2)
         await world.running(app, 2, timeout=60)
         await on.at_rest({on.group: 2})
-        ended = on.alive()[0]
+        ended = on.in_service()[0]
         await on.by_hand(
             "terminate_instance_in_auto_scaling_group",
             InstanceId=ended,

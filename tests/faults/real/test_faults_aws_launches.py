@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from devcluster.cloud.failures import NeverRegisters, NoCapacity, QuotaReached, Vanishes
-from tests.e2e.world import ZONES, World
-from tests.faults.real.aws import SET, TERMINATE, stage
+from tests.e2e.world import SET, TERMINATE, ZONES, World
+from tests.faults.real.aws import stage
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -75,7 +75,7 @@ async def test_where_no_group_can_deliver_the_pods_are_told_and_nothing_piles_up
         await world.running(app, 2, timeout=90)
 
         async def no_more_than_needed() -> bool:
-            return sum(len(on.alive(group)) for group in on.groups) == 2
+            return sum(len(on.in_service(group)) for group in on.groups) == 2
 
         await world.until(no_more_than_needed, "two instances")
         assert sum(world.cloud.desired(group) for group in on.groups) == 2
@@ -87,7 +87,7 @@ async def test_instances_that_never_register_are_given_back_one_by_one_and_only_
     async with stage(world, witness, scale_up={"maxNodeProvisionTime": "4s"}) as on:
         app = await on.pods(1)
         await world.running(app, 1, timeout=60)
-        (known,) = on.alive()
+        (known,) = on.in_service()
         rule = world.cloud.failures.add(NeverRegisters(group=on.group))
         await world.scale(app, 3)
         told = await on.told("DeleteUnregistered", timeout=90)
@@ -97,7 +97,7 @@ async def test_instances_that_never_register_are_given_back_one_by_one_and_only_
         world.cloud.failures.remove(rule)
         await world.running(app, 3, timeout=120)
         await on.at_rest({on.group: 3}, timeout=90)
-        assert known in on.alive()
+        assert known in on.in_service()
         assert on.most_wanted() == 3
         terminated = {call.params["InstanceId"] for call in world.cloud.calls.of(TERMINATE, outcome="ok")}
         assert known not in terminated
@@ -129,7 +129,7 @@ async def test_an_instance_that_dies_later_is_told_by_name_and_its_pods_run_agai
         app = await on.pods(2)
         await world.running(app, 2, timeout=60)
         await on.at_rest({on.group: 2})
-        lost, kept = on.alive()
+        lost, kept = on.in_service()
         (node,) = [n for n in await world.nodes(on.group) if n["spec"]["providerID"].endswith(lost)]
         assert world.cloud.lose_instance(lost)
         told = await on.told("InstanceLost")
@@ -140,7 +140,7 @@ async def test_an_instance_that_dies_later_is_told_by_name_and_its_pods_run_agai
         assert await on.metric("springtide_instances_lost_total", group=on.group, cause="HealthCheck") == 1
         await world.running(app, 2, timeout=60)
         await on.at_rest({on.group: 2})
-        assert kept in on.alive()
+        assert kept in on.in_service()
         assert on.most_wanted() == 2
 
 
@@ -151,7 +151,7 @@ async def test_what_az_rebalance_takes_is_told_by_that_name(world: World, witnes
         app = await on.pods(3)
         await world.running(app, 3, timeout=60)
         await on.at_rest({on.group: 3})
-        taken = on.alive()[0]
+        taken = on.in_service()[0]
         world.cloud.rebalance(taken)
         told = await on.told("InstanceLost")
         assert taken in told

@@ -13,8 +13,8 @@ import pytest
 from devcluster.api import ApiError
 from devcluster.cloud.failures import NeverRegisters
 from tests.e2e.test_scale_down import QUICK, taints
-from tests.e2e.world import HARD_TAINT, OWN, SOFT_TAINT, Manifest, World, unique
-from tests.faults.real.aws import ONE_A_NODE, TERMINATE
+from tests.e2e.world import HARD_TAINT, OWN, SOFT_TAINT, TERMINATE, Manifest, World, unique
+from tests.faults.real.aws import ONE_A_NODE
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
@@ -78,7 +78,7 @@ async def test_all_node_objects_deleted(world: World, witness: Witness) -> None:
         await world.running(app, 1, timeout=60)
         await time_passes()
     assert terminations(world, group) == []
-    assert world.cloud.desired(group) == len(witness.in_service(group)) == 4
+    assert world.cloud.desired(group) == len(witness.alive(group)) == 4
 
 
 async def test_all_nodes_without_provider_ids(world: World, witness: Witness) -> None:
@@ -94,7 +94,7 @@ async def test_all_nodes_without_provider_ids(world: World, witness: Witness) ->
         await time_passes()
         assert all(not {HARD_TAINT, SOFT_TAINT} & taints(node) for node in await world.nodes(group))
     assert world.mutations(group) == []
-    assert len(witness.in_service(group)) == 3
+    assert len(witness.alive(group)) == 3
 
 
 async def test_a_wrong_group_adopted(world: World, witness: Witness) -> None:
@@ -103,7 +103,7 @@ async def test_a_wrong_group_adopted(world: World, witness: Witness) -> None:
     group = await world.group(name=name, desired=4)
 
     async def running() -> bool:
-        return len(witness.in_service(group)) == 4
+        return len(witness.alive(group)) == 4
 
     await world.until(running, "the other cluster's instances")
     pool = await world.pool(group, policy=await world.policy(**IMPATIENT))
@@ -148,7 +148,7 @@ async def test_a_second_cluster_in_the_account(world: World, witness: Witness) -
         status = (await world.node_pool(pool))["status"]
         assert [group["id"] for group in status["groups"]] == [ours]
     assert world.mutations(theirs) == []
-    assert len(witness.in_service(theirs)) == 2
+    assert len(witness.alive(theirs)) == 2
 
 
 async def taint_as_cluster_autoscaler(world: World, nodes: Iterable[Manifest]) -> None:
@@ -182,7 +182,7 @@ async def test_stale_taints_of_a_cluster_autoscaler_on_every_node(
         await world.condition(pool, "Degraded", "True" if left else "False")
         assert {pod["metadata"]["uid"] for pod in await world.running(app, 3)} == before
     assert terminations(world, group) == []
-    assert len(witness.in_service(group)) == 3
+    assert len(witness.alive(group)) == 3
 
 
 # --- an old backup -------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ async def test_an_api_server_restored_from_an_old_backup(world: World, witness: 
     await world.scale(app, 3)
     await world.running(app, 3, timeout=60)
     await world.condition(pool, "ScalingUp", "False")
-    running = set(witness.in_service(group))
+    running = set(witness.alive(group))
     assert len(running) == 3
     await operator.stop()
     asked_before = len(terminations(world, group))
@@ -236,7 +236,7 @@ async def test_an_api_server_restored_from_an_old_backup(world: World, witness: 
         assert f"3 instances of group {group}" in message
         await time_passes()
     assert len(terminations(world, group)) == asked_before
-    assert running <= set(witness.in_service(group))
+    assert running <= set(witness.alive(group))
     # The pods went with their Nodes, and need three places again: bought once.
     assert world.cloud.desired(group) <= 6
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from devcluster.traps import Moment, Trap
 from tests.e2e.test_scale_down import QUICK, bare_pod, taints
-from tests.e2e.world import HARD_TAINT, HOSTNAME, OWN, World
+from tests.e2e.world import HARD_TAINT, HOSTNAME, OWN, SET, TERMINATE, World
 from tests.faults.real import moments
 from tests.faults.real.moments import ApiPoint, CloudPoint, Point
 from tests.faults.real.seat import Seat
@@ -24,7 +24,6 @@ from tests.faults.real.witness import Witness, marks_of
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
 
 BEFORE, AFTER = Moment.BEFORE, Moment.AFTER
-BUY, TERMINATE = "SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup"
 CATCH_SECONDS = 60
 
 
@@ -58,8 +57,8 @@ async def killed_when_caught(seat: Seat, trap: Trap[Any]) -> None:
     [
         pytest.param(ApiPoint(matches=moments.purchase_noted, moment=BEFORE), id="before the note of it"),
         pytest.param(ApiPoint(matches=moments.purchase_noted, moment=AFTER), id="noted, not yet called"),
-        pytest.param(CloudPoint(action=BUY, moment=BEFORE), id="just before SetDesiredCapacity"),
-        pytest.param(CloudPoint(action=BUY, moment=AFTER), id="SetDesiredCapacity done, answer unheard"),
+        pytest.param(CloudPoint(action=SET, moment=BEFORE), id="just before SetDesiredCapacity"),
+        pytest.param(CloudPoint(action=SET, moment=AFTER), id="SetDesiredCapacity done, answer unheard"),
     ],
 )
 async def test_killed_in_a_purchase(

@@ -17,10 +17,10 @@ import pytest
 import pytest_asyncio
 
 from devcluster.api_proxy import Cut
-from tests.e2e.world import World
+from tests.e2e.world import SET, World
+from tests.faults.amount import report
 from tests.faults.real.churn import STEADY, Churn, EndState, churning
 from tests.faults.real.seat import USUAL_ELECTION, Seat, open_seat
-from tests.faults.real.stage import report
 from tests.faults.real.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
@@ -95,7 +95,7 @@ async def at_work(
 
 
 async def has_bought(seat: Seat) -> bool:
-    return any(call.action == "SetDesiredCapacity" for call in seat.cloud_mutations())
+    return any(call.action == SET for call in seat.cloud_mutations())
 
 
 async def until(instant: float) -> None:

@@ -10,11 +10,12 @@ import asyncio
 from collections import Counter, deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from devcluster.api import has_condition
 from devcluster.cloud import EventKind, FleetEvent, State
 from devcluster.cloud.protocol import Request
-from tests.e2e.world import HARD_TAINT, SOFT_TAINT, Manifest, World
+from tests.e2e.world import HARD_TAINT, SET, SOFT_TAINT, TERMINATE, Manifest, World
 
 PODS = "/api/v1/namespaces/default/pods"
 REMOVAL = "springtide.dev/removal"
@@ -76,7 +77,9 @@ class Witness:
     def healthy(self, app: str) -> int:
         """As the disruption controller counts: ready, and not leaving."""
         return sum(
-            pod["metadata"]["labels"].get("app") == app and _is_ready(pod) and not _is_leaving(pod)
+            pod["metadata"]["labels"].get("app") == app
+            and has_condition(pod, "Ready")
+            and not _is_leaving(pod)
             for pod in self.pods.values()
         )
 
@@ -107,11 +110,10 @@ class Witness:
             self.launched[event.instance.group] += 1
 
     async def _see_call(self, request: Request) -> None:
-        match request.action:
-            case "SetDesiredCapacity":
-                await self._see_purchase(request)
-            case "TerminateInstanceInAutoScalingGroup":
-                await self._see_termination(request)
+        if request.action == SET:
+            await self._see_purchase(request)
+        elif request.action == TERMINATE:
+            await self._see_termination(request)
 
     async def _see_purchase(self, request: Request) -> None:
         """All that is asked for and not there yet must be wanted by a pod each."""
@@ -149,14 +151,14 @@ class Witness:
             nodes = await self.world.nodes(group)
             marks = {node["metadata"]["name"]: found for node in nodes if (found := marks_of(node))}
             assert marks == {}, f"marks left on nodes of {group}"
-            assert self.world.cloud.desired(group) == len(self.in_service(group)) == len(nodes)
+            assert self.world.cloud.desired(group) == len(self.alive(group)) == len(nodes)
         if foreign:
             assert self.world.mutations(foreign) == []
             assert [instance.state for instance in self.world.cloud.instances(foreign)] == [State.IN_SERVICE]
             (node,) = await self.world.nodes(foreign)
             assert marks_of(node) == []
 
-    def in_service(self, group: str) -> list[str]:
+    def alive(self, group: str) -> list[str]:
         """Instances of the group that are alive."""
         alive = (State.PENDING, State.IN_SERVICE)
         return [each.instance_id for each in self.world.cloud.instances(group) if each.state in alive]
@@ -168,11 +170,6 @@ def marks_of(node: Manifest) -> list[str]:
     found = [taint["key"] for taint in spec.get("taints", []) if taint["key"] in (HARD_TAINT, SOFT_TAINT)]
     found += [name for name in (REMOVAL, UNNEEDED_SINCE) if name in annotations]
     return [*found, "unschedulable"] if spec.get("unschedulable") else found
-
-
-def _is_ready(pod: Manifest) -> bool:
-    conditions: list[Any] = pod["status"].get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _is_leaving(pod: Manifest) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import looptime
@@ -19,6 +17,7 @@ from springtide.actuation.outcome import (
     RemovalStarted,
     UnregisteredTerminated,
 )
+from tests.faults.amount import report
 from tests.faults.virtual.mishaps import Mischief, Mishap
 from tests.faults.virtual.story import Story
 from tests.scenarios.door import Change
@@ -135,11 +134,7 @@ def table(points: Iterable[Point]) -> str:
     return "\n".join(lines)
 
 
-def report(name: str, points: Sequence[Point]) -> str:
-    """The table, and every point; also written to the folder that FAULTS_REPORT names, if any."""
+def leave_report(name: str, points: Sequence[Point]) -> None:
+    """The table, and every point; as a report."""
     text = f"{name}\n{table(points)}\n\n" + "\n".join(str(point) for point in points) + "\n"
-    folder = os.environ.get("FAULTS_REPORT")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, f"{name.replace(' ', '-')}.txt").write_text(text)
-    return text
+    report(name, text)

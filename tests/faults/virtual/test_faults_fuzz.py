@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import statistics
 import sys
 import time
@@ -29,13 +28,14 @@ from springtide.cluster.kube import KubeClient
 from springtide.cluster.state import ClusterState
 from springtide.cluster.store import Store
 from springtide.cluster.watching import ClusterWatch
+from tests.faults.amount import LONG
 from tests.faults.virtual.odd_pods import odd_pod
 from tests.faults.virtual.odd_resources import odd_resource
 from tests.faults.virtual.odd_surroundings import odd_surroundings
 from tests.faults.virtual.oddities import odd_value, spoiled
 from tests.scenarios.world import World, group
 
-TIMES_AS_MANY = 10 if os.environ.get("FAULTS") == "long" else 1
+TIMES_AS_MANY = 10 if LONG else 1
 PODS_OF_A_BATCH = (1, 10, 100)
 WIDTH_OF_A_CLASS = 4
 """Passes are compared with those whose objects are of like size: up to so many times as many bytes. A tenant can put as

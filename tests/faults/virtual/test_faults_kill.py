@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.faults.virtual.mishaps import Mishap
-from tests.faults.virtual.tellings import report, suffer, table, told
+from tests.faults.virtual.tellings import leave_report, suffer, table, told
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_whatever_befalls_any_call_the_story_ends_well(mishap: Mishap) -> None:
     assert not undisturbed.failure
     points = [suffer(undisturbed, mishap, number) for number in range(len(undisturbed.changes))]
     sys.stdout.write(f"\n{mishap}:\n{table(points)}\n")
-    report(f"kill {mishap}", points)
+    leave_report(f"kill {mishap}", points)
     failed = [str(point) for point in points if point.failure]
     assert not failed, "\n".join(failed)
 

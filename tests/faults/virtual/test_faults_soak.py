@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.faults.amount import LONG, report
 from tests.faults.virtual.census import Census, take
 from tests.scenarios.world import World, group, minutes
 
@@ -19,7 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.looptime(noop_cycles=1), pytest.ma
 
 ROUND_MINUTES = 10
 WARM_UP = 4
-ROUNDS = 36 if os.environ.get("FAULTS") == "long" else 6
+ROUNDS = 36 if LONG else 6
 """After the warm-up (terminated instances are remembered for half an hour): an hour, or six."""
 POLICY = {"scaleDown": {"unneededTime": "30s", "delayAfterAdd": "10s", "delayAfterFailure": "30s"}}
 
@@ -83,12 +82,9 @@ async def test_an_hour_of_churn_leaves_nothing_behind() -> None:
 
 
 def tell(text: str) -> None:
-    """On the terminal, and in the folder that FAULTS_REPORT names."""
+    """On the terminal, and in a report."""
     sys.stdout.write(f"\n{text}")
-    folder = os.environ.get("FAULTS_REPORT")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, "soak.txt").write_text(text)
+    report("soak", text)
 
 
 def grown(before: Census, after: Census) -> list[str]:

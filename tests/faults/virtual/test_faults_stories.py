@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.faults.amount import LONG
 from tests.scenarios.operations import Operations
 
-STORIES, STEPS = (2000, 50) if os.environ.get("FAULTS") == "long" else (200, 30)
+STORIES, STEPS = (2000, 50) if LONG else (200, 30)
 
 
 @pytest.mark.faults
