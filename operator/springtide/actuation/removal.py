@@ -26,7 +26,7 @@ from springtide.actuation.outcome import (
     RollbackReason,
 )
 from springtide.actuation.patience import patiently
-from springtide.actuation.ports import ManagedPool, MutationForbidden, NodeObject
+from springtide.actuation.ports import LATE_EFFECT_SECONDS, ManagedPool, MutationForbidden, NodeObject
 from springtide.actuation.removal_record import RemovalPhase, RemovalRecord, UnreadableRecord, load_record
 from springtide.actuation.removal_tools import RemovalTools, Told, told_of
 from springtide.actuation.residents import grace_seconds
@@ -146,8 +146,10 @@ class RemovalRun:
         if present is None or present.identity != self.record.identity:
             return
         self.record = present
-        if present.phase is RemovalPhase.TERMINATING and await self._is_going():
-            return
+        if present.phase is RemovalPhase.TERMINATING:
+            await self._outwait_lost_call()
+            if await self._is_going():
+                return
         await self._undo(Rollback(reason, message))
 
     # --- the steps ----------------------------------------------------------------------------------------------
@@ -233,6 +235,12 @@ class RemovalRun:
             raise Rollback(RollbackReason.TERMINATE_REFUSED, result.message)
         if result.outcome is TerminateOutcome.UNKNOWN:
             raise Stuck(f"whether instance {instance} was terminated is not known: {result.message}")
+
+    async def _outwait_lost_call(self) -> None:
+        """Whoever rolls back may have cut a call to the cloud off a moment ago: read before its effect, the instance would
+        pass for alive, and its node be given back to the scheduler just before it goes."""
+        if self._tools.terminator.is_doubtful(self._pool, self.record.group, self.record.instance):
+            await asyncio.sleep(LATE_EFFECT_SECONDS)
 
     async def _is_going(self) -> bool:
         """Whether the instance, which somebody may have terminated before, is gone or on its way."""

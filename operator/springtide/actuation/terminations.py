@@ -119,6 +119,11 @@ class Terminator:
             return dict.fromkeys(wanted, InstanceFate.UNKNOWN)
         return {instance: _FATES[found[instance]] for instance in wanted}
 
+    def is_doubtful(self, pool: ManagedPool, group: str, instance: str) -> bool:
+        """Whether the last call for the instance ended without its answer, and nothing was found out since: it may still
+        take effect."""
+        return (pool.name, group, instance) in self._doubtful
+
     async def _once(self, pool: ManagedPool, group: str, attempt: _Attempt) -> None:
         """Read what is doubtful, then ask for those that are certainly alive."""
         certain = await self._resolve_doubts(pool, group, attempt)

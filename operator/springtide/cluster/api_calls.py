@@ -68,7 +68,11 @@ class _Call:
 class CallLog:
     """Notes calls as they end, and lets none begin while the server wants quiet. Times are the event loop's."""
 
-    def __init__(self, *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, *, most_quiet_seconds: float = MOST_QUIET_SECONDS, rng: random.Random | None = None
+    ) -> None:
+        """`most_quiet_seconds`: no call is put off for longer. 0 for one whose few calls keep a pace of their own."""
+        self._most_quiet_seconds = most_quiet_seconds
         self._random = rng or random.Random()
         self._quiet_until = 0.0
         self._calls: deque[_Call] = deque(maxlen=MAX_CALLS)
@@ -87,7 +91,7 @@ class CallLog:
             fate = _fate_of(error)
             if fate is Fate.THROTTLED:
                 asked = getattr(error, "retry_after", None) or 0.0
-                self._quiet_until = max(self._quiet_until, _now() + min(asked, MOST_QUIET_SECONDS))
+                self._quiet_until = max(self._quiet_until, _now() + min(asked, self._most_quiet_seconds))
             self.note(fate, seconds=_now() - began, quick=quick, error=str(error))
             raise
         except asyncio.CancelledError:

@@ -59,7 +59,14 @@ Body = Mapping[str, Any] | list[Any] | bytes
 class KubeClient:
     """One API server, reached with one identity. Use as an async context manager, or call close()."""
 
-    def __init__(self, load_access: AccessLoader, *, user_agent: str = "", leave: Leave = give_leave) -> None:
+    def __init__(
+        self,
+        load_access: AccessLoader,
+        *,
+        user_agent: str = "",
+        leave: Leave = give_leave,
+        calls: CallLog | None = None,
+    ) -> None:
         """`leave` is asked right before the bytes of a POST, PUT, PATCH or DELETE are sent; it may raise."""
         self._load_access = load_access
         self._leave = leave
@@ -69,7 +76,7 @@ class KubeClient:
         self._renewal = asyncio.Lock()
         self._requests: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
-        self.calls = CallLog()
+        self.calls = calls or CallLog()
 
     @classmethod
     def from_environment(cls, path: str | None = None, *, context: str | None = None) -> Self:

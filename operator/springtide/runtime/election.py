@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from springtide.cluster.access import AccessLoader
+from springtide.cluster.api_calls import CallLog
 from springtide.cluster.kube import KubeClient
 from springtide.leadership.elector import Candidate, Witness
 from springtide.leadership.gate import MutationGate
@@ -99,7 +100,7 @@ async def standing(
     stands = candidate(settings, here)
 
     def connect() -> AbstractAsyncContextManager[LeaseApi]:
-        return _connected(load_access, stands)
+        return connected(load_access, stands)
 
     async with elected(
         connect,
@@ -112,9 +113,12 @@ async def standing(
 
 
 @asynccontextmanager
-async def _connected(load_access: AccessLoader, stands: Candidate) -> AsyncIterator[LeaseApi]:
+async def connected(load_access: AccessLoader, stands: Candidate) -> AsyncIterator[LeaseApi]:
+    """The elector's own connection to the API server, for as long as the context."""
     # A client of its own, unguarded: the Lease is what gives the leave that others ask for.
-    async with KubeClient(load_access) as client:
+    # And an impatient one: told to wait as long as a lease lasts, it would lose the lease by waiting. It asks once in two
+    # seconds anyhow.
+    async with KubeClient(load_access, calls=CallLog(most_quiet_seconds=0.0)) as client:
         yield KubeLeases(client, namespace=stands.namespace, name=stands.name)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,7 @@ from springtide.actuation.taints import removal_of, unneeded_since
 from springtide.api.settings import Mode
 from springtide.cluster.api_errors import ApiError
 from springtide.planning.plan import Purchase, PurchaseReason, SoftTaintChange
+from springtide.providers.base import TerminateResult
 from springtide.providers.simulated.failures import Call, SlowCall
 from tests.unit.actuation.world import EPOCH, HARD, SOFT, World, blocked_by_budget, budget, clock, pod
 
@@ -303,3 +306,29 @@ async def test_a_reporter_that_fails_is_logged_and_ends_no_process(caplog: pytes
     assert "no such phrase" in caplog.text
     assert world.actuator.in_flight.removals == {}
     assert clock() > EPOCH
+
+
+async def test_a_node_is_not_given_back_while_a_call_that_was_cut_off_may_still_take_effect() -> None:
+    world = await World().booted()
+    terminate = world.provider.terminate
+    late: list[asyncio.Future[Mapping[str, TerminateResult]]] = []
+
+    async def answers_late(*asked: Any) -> Mapping[str, TerminateResult]:
+        """The call goes on in the cloud, whatever becomes of who sent it."""
+
+        async def in_the_cloud() -> Mapping[str, TerminateResult]:
+            await asyncio.sleep(2)
+            return await terminate(*asked)
+
+        late.append(asyncio.ensure_future(in_the_cloud()))
+        return await asyncio.shield(late[0])
+
+    world.provider.terminate = answers_late  # type: ignore[method-assign,assignment]
+    world.apply(removals=(world.removal(),))
+    await world.until(lambda: late)
+    await asyncio.sleep(1)
+    await world.actuator.withdraw_removals("a zone failed")
+    await world.until(lambda: world.provider.terminations)
+    assert HARD in taints(world)
+    await asyncio.sleep(60)
+    assert not world.of(RemovalRolledBack)

@@ -335,6 +335,16 @@ def test_only_a_few_at_a_time() -> None:
     assert [len(each.instances) for each in plan(overdue_world(29)).unregistered] == [3]
 
 
+def test_one_that_was_a_node_for_a_while_is_no_such_instance() -> None:
+    """Two were bought; one of them came, and somebody deleted its Node: its pods may run on."""
+    world = overdue_world(2)
+    [pool_view] = world.pools
+    [own] = pool_view.groups
+    came = replace(own, instances=tuple(replace(i, lost_node=i.id == "i-lost-0") for i in own.instances))
+    made = plan(replace(world, pools=(replace(pool_view, groups=(came,)),)))
+    assert [each.instances for each in made.unregistered] == [("i-lost-1",)]
+
+
 @pytest.mark.parametrize(
     "world",
     [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from springtide.cluster.access import Access
+from springtide.cluster.api_errors import ApiError
 from springtide.leadership.gate import MutationGate
 from springtide.reporting.metrics import Metrics
-from springtide.runtime.election import Counted, Whereabouts, candidate, make_gate
+from springtide.runtime.election import Counted, Whereabouts, candidate, connected, make_gate
 from springtide.runtime.settings import parse_settings
+from tests.kube_api import KubeApi, refusal, serving
 
 
 @pytest.mark.parametrize(
@@ -54,3 +59,20 @@ def test_the_metrics_tell_who_leads() -> None:
     assert read("springtide_lease_renewal_failures_total") == 1
     witness.leads_no_more()
     assert read("springtide_leader") == 0
+
+
+async def test_a_server_that_wants_quiet_for_as_long_as_a_lease_lasts_costs_no_lease() -> None:
+    """Other clients of ours leave it alone for 10 s then; who renews a Lease has no such time."""
+    stands = candidate(parse_settings([], {}), Whereabouts())
+    async with serving(KubeApi()) as api:
+
+        async def access() -> Access:
+            return Access(server=api.url, ssl_context=None)
+
+        async with connected(access, stands) as leases:
+            api.any_faults.append(refusal(429, "TooManyRequests", retry_after=10))
+            api.any_faults.append(refusal(404, "NotFound"))
+            with pytest.raises(ApiError):
+                await leases.read(within=1)
+            async with asyncio.timeout(stands.times.retry_period):
+                assert await leases.read(within=1) is None
