@@ -6,69 +6,54 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from springtide.actuation.node_edits import NodeEditor, NodeGone
+from springtide.actuation.edit_tasks import EditTasks
+from springtide.actuation.node_edits import NodeEditor
 from springtide.actuation.outcome import SoftTaintFailed, SoftTaintLifted, SoftTaintSet
-from springtide.actuation.ports import Clock, Emit, MutationForbidden, NodeObject
+from springtide.actuation.ports import Clock, Emit, NodeObject
 from springtide.actuation.settings import ActuationSettings
 from springtide.actuation.taints import lift_soft_taint, release_soft_taint, set_soft_taint
-from springtide.actuation.tasks import OwnedTasks
 from springtide.planning.plan import SoftTaintChange
 
 
 class SoftTaints:
-    """Owns the changes under way, one for each node. A change that fails is planned again by the next pass."""
+    """Tells of each change what became of it."""
 
     def __init__(self, editor: NodeEditor, *, settings: ActuationSettings, clock: Clock, emit: Emit) -> None:
-        self._editor = editor
+        self._edits = EditTasks(editor, at_a_time=settings.parallel_soft_taints)
         self._clock = clock
         self._emit = emit
-        self._door = asyncio.Semaphore(settings.parallel_soft_taints)
-        self._tasks: OwnedTasks[str] = OwnedTasks()
 
     def change(self, wanted: SoftTaintChange, *, plan_id: str) -> None:
         """Set or lift one node's soft taint, unless a change of it is under way."""
-        if wanted.node not in self._tasks:
-            work = self._carry_out(wanted, plan_id)
-            self._tasks.start(wanted.node, work, name=f"soft taint of {wanted.node}")
-
-    async def release(self, nodes: Iterable[str], *, pool: str) -> tuple[str, ...]:
-        """Lift the soft taints that we wrote on these nodes; names of those where that failed."""
-        names = list(nodes)
-        await self._tasks.cancel(names)
-        lifted = await asyncio.gather(*(self._release(name, pool) for name in names))
-        return tuple(name for name, done in zip(names, lifted, strict=True) if not done)
-
-    async def stop(self) -> None:
-        await self._tasks.cancel(self._tasks)
-
-    async def _carry_out(self, wanted: SoftTaintChange, plan_id: str) -> None:
-        changed = False
 
         def change(node: NodeObject) -> Mapping[str, Any] | None:
-            nonlocal changed
             since = wanted.since or self._clock()
-            patch = set_soft_taint(node, since) if wanted.present else lift_soft_taint(node)
-            changed = changed or patch is not None
-            return patch
+            return set_soft_taint(node, since) if wanted.present else lift_soft_taint(node)
 
-        try:
-            async with self._door:
-                await self._editor.apply(wanted.node, change)
-        except NodeGone:
-            return
-        except MutationForbidden:
-            # Harmless to leave undone, and planned again by whoever may act.
-            return
-        except Exception as error:
-            message = str(error) or type(error).__name__
+        def failed(message: str) -> None:
             self._emit(
                 SoftTaintFailed(
                     at=self._clock(), pool=wanted.pool, plan_id=plan_id, node=wanted.node, message=message
                 )
             )
-            return
-        if changed:
-            self._tell(wanted, plan_id)
+
+        self._edits.start(
+            wanted.node,
+            change,
+            what="soft taint",
+            done=lambda _: self._tell(wanted, plan_id),
+            failed=failed,
+        )
+
+    async def release(self, nodes: Iterable[str], *, pool: str) -> tuple[str, ...]:
+        """Lift the soft taints that we wrote on these nodes; names of those where that failed."""
+        names = list(nodes)
+        await self._edits.cancel(names)
+        lifted = await asyncio.gather(*(self._release(name, pool) for name in names))
+        return tuple(name for name, done in zip(names, lifted, strict=True) if not done)
+
+    async def stop(self) -> None:
+        await self._edits.stop()
 
     def _tell(self, wanted: SoftTaintChange, plan_id: str) -> None:
         now = self._clock()
@@ -79,19 +64,8 @@ class SoftTaints:
             self._emit(SoftTaintLifted(at=now, pool=wanted.pool, plan_id=plan_id, node=wanted.node))
 
     async def _release(self, node: str, pool: str) -> bool:
-        lifted = False
-
-        def change(present: NodeObject) -> Mapping[str, Any] | None:
-            nonlocal lifted
-            patch = release_soft_taint(present)
-            lifted = lifted or patch is not None
-            return patch
-
         try:
-            async with self._door:
-                await self._editor.undo(node, change)
-        except NodeGone:
-            return True
+            lifted = await self._edits.undo(node, release_soft_taint)
         except Exception as error:
             message = str(error) or type(error).__name__
             self._emit(SoftTaintFailed(at=self._clock(), pool=pool, node=node, message=message))
