@@ -278,6 +278,7 @@ class Engine:
             relief=self.surroundings.load.relief,
             settings=self._settings,
             kept_nodes=self._own_node.kept,
+            cluster_autoscaler=self.surroundings.cluster_autoscaler(picture.ca_lease),
         )
 
     def _rebase(self, jump: timedelta, *, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from springtide.actuation.actuator import InFlight
@@ -16,7 +16,6 @@ from springtide.api.policy import AutoscalerPolicy
 from springtide.cluster.degradation import Degradation, against_purchases, against_removals
 from springtide.cluster.groups import LaunchFailure, NodeGroup, PoolListing, PoolProblem
 from springtide.cluster.picture import ClusterPicture
-from springtide.cluster.records import LeaseRecord
 from springtide.cluster.shape import PodShape
 from springtide.cluster.snapshot import PoolView, Promise, RemovalInFlight, Snapshot
 from springtide.reporting.phrases import elapsed
@@ -48,6 +47,7 @@ def observe(
     relief: int,
     settings: OperatorSettings,
     kept_nodes: Mapping[str, str] = MappingProxyType({}),
+    cluster_autoscaler: str = "",
 ) -> Snapshot:
     """Put the snapshot together.
 
@@ -69,7 +69,7 @@ def observe(
         recently_refused=recently_refused,
         recently_evicted=in_flight.recently_evicted,
         kept_nodes=kept_nodes,
-        cluster_autoscaler=_holder(picture.ca_lease, now),
+        cluster_autoscaler=cluster_autoscaler,
         purchases_forbidden=against_purchases(degradations),
         removals_forbidden=against_removals(degradations),
         degradations=degradations,
@@ -130,11 +130,3 @@ def _stored_timers(
         for node in picture.nodes
         if node.provider_id in trusted and (since := unneeded_since(node)) is not None and since <= now
     }
-
-
-def _holder(lease: LeaseRecord | None, now: datetime) -> str:
-    """Who runs Cluster Autoscaler here; empty unless its Lease is fresh."""
-    if lease is None or not lease.holder or lease.renewed_at is None:
-        return ""
-    fresh = now - lease.renewed_at.astimezone(UTC) <= timedelta(seconds=lease.duration_seconds)
-    return lease.holder if fresh else ""

@@ -9,11 +9,13 @@ from typing import Protocol
 from springtide.cluster.api_calls import ApiCalls
 from springtide.cluster.degradation import Degradation
 from springtide.cluster.groups import PoolListing
+from springtide.cluster.records import LeaseRecord
 from springtide.runtime.degraded.api_server import of_api_server
 from springtide.runtime.degraded.clock import ClockGuard
 from springtide.runtime.degraded.clouds import of_clouds
 from springtide.runtime.degraded.load import Load
 from springtide.runtime.degraded.pictures import stale
+from springtide.runtime.foreign_lease import ForeignLease
 from springtide.runtime.settings import OperatorSettings
 
 
@@ -48,10 +50,16 @@ class Surroundings:
         self._settings = settings
         self.clock = ClockGuard()
         self.load = Load()
+        self._foreign_lease = ForeignLease()
 
     def look(self, *, wall: datetime, monotonic: float) -> timedelta:
         """By how much the wall clock jumped since the last pass."""
+        self._wall, self._monotonic = wall, monotonic
         return self.clock.look(wall=wall, monotonic=monotonic)
+
+    def cluster_autoscaler(self, lease: LeaseRecord | None) -> str:
+        """Who runs Cluster Autoscaler here, as of the last look; empty when nobody does."""
+        return self._foreign_lease.holder(lease, wall=self._wall, monotonic=self._monotonic)
 
     def degradations(self, kinds: Mapping[str, str]) -> tuple[Degradation, ...]:
         """The modes we are in. `kinds`: the kind of provider of each pool."""
