@@ -17,9 +17,9 @@ from tests.scenarios.world import World, group, minutes
 pytestmark = [pytest.mark.faults, pytest.mark.looptime(noop_cycles=1), pytest.mark.timeout(1800)]
 
 ROUND_MINUTES = 10
-WARM_UP = 4
+WARM_UP = 7
 ROUNDS = 36 if LONG else 6
-"""After the warm-up (terminated instances are remembered for half an hour): an hour, or six."""
+"""After the warm-up (vanished Nodes are remembered for an hour, terminated instances for half of one): an hour, or six."""
 POLICY = {"scaleDown": {"unneededTime": "30s", "delayAfterAdd": "10s", "delayAfterFailure": "30s"}}
 
 CACHES = {"recorder._written": 4096, "roll._numbers": 1024}
