@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from springtide.api.conditions import Condition, ConditionType, Reason, is_true, set_condition
+from springtide.api.foreign_text import cut
 from springtide.api.policy_status import (
     MAX_STUCK,
     AutoscalerPolicyStatus,
@@ -26,9 +27,8 @@ from springtide.planning.plan import BudgetState, PendingOutcome, Plan, PlannedC
 from springtide.reporting import phrases
 from springtide.reporting.degradations import told_of
 from springtide.reporting.plan_notes import clouds_unread, summary
-from springtide.reporting.pool_status import price
+from springtide.reporting.pool_status import MESSAGE_LIMIT, price
 
-_LONGEST: Final = 1024
 _ROUNDING: Final = 1e-6
 """A gap that is nothing but the last bit of a sum is none."""
 
@@ -58,7 +58,7 @@ def policy_status(
             duration=facts.duration,
             phases=dict(facts.phases),
             pending_pods=pending_pods(facts.plan),
-            summary=summary(facts.plan)[:1024],
+            summary=summary(facts.plan)[:MESSAGE_LIMIT],
         ),
         cost=_cost(facts.plan.costs.get(policy.name), before.cost),
         stuck_pods=before.stuck_pods if clouds_unread(facts.snapshot) else _stuck(facts.plan),
@@ -94,14 +94,12 @@ def _stuck(plan: Plan) -> tuple[StuckPods, ...]:
     stuck = (verdict for verdict in plan.pending if verdict.outcome is PendingOutcome.NO_GROUP)
     return tuple(
         StuckPods(
-            pod=verdict.pods[0].key, count=len(verdict.pods), reason=_cut(phrases.not_triggered(verdict))
+            pod=verdict.pods[0].key,
+            count=len(verdict.pods),
+            reason=cut(phrases.not_triggered(verdict), at_most=MESSAGE_LIMIT),
         )
         for verdict in islice(stuck, MAX_STUCK)
     )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _pools(policy: PolicyView, facts: PassFacts) -> PoolCounts:

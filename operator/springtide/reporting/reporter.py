@@ -31,7 +31,7 @@ from springtide.reporting.pass_gauges import LastPass
 from springtide.reporting.plan_notes import plan_notes
 from springtide.reporting.policy_status import PassFacts, policy_status
 from springtide.reporting.pool_conditions import pool_conditions
-from springtide.reporting.pool_status import PoolFacts, pool_status, with_requests
+from springtide.reporting.pool_status import MESSAGE_LIMIT, PoolFacts, pool_status, with_requests
 from springtide.reporting.status_writer import StatusWriter
 
 NODE_POOLS: Final = "nodepools"
@@ -97,7 +97,7 @@ class Reporter:
         """Log, count and post one outcome."""
         self._metrics.count(outcome)
         if isinstance(outcome, PurchaseRefused | PurchaseFailed | CancellationDone):
-            error = GroupError(time=outcome.at, message=outcome.message[:1024])
+            error = GroupError(time=outcome.at, message=outcome.message[:MESSAGE_LIMIT])
             self._errors[outcome.pool, outcome.group] = error
         note = note_of(outcome)
         if note is not None:
@@ -157,7 +157,7 @@ class Reporter:
     def _tell(self, note: Note) -> None:
         self._narrator.tell(note)
         if note.pool and note.decides:
-            summary = note.message[:1024]
+            summary = note.message[:MESSAGE_LIMIT]
             plan_id = note.plan_id or None
             self._decisions[note.pool] = Decision(
                 time=self._clock(), plan_id=plan_id, action=note.reason, summary=summary
